@@ -1,0 +1,1 @@
+//! The load balancer on one machine: listeners, TLS, target groups, drain and hand-over.

@@ -1,0 +1,1 @@
+//! Groups of processes on this machine: shims, ports, health, logs, jobs.

@@ -1,0 +1,39 @@
+//! Pure types that every other crate speaks.
+//!
+//! Nothing in here does input or output, reads a clock, or knows an engine. A type belongs here as
+//! soon as two crates need it, so that arrows between crates only ever point down.
+//!
+//! What flows: the file is resolved to a [`Content`], sealed as a [`Release`], turned into a
+//! [`Desired`] state with a [`Fence`], answered by an engine's [`Observed`] state, and told to
+//! people as [`Event`]s that end in an [`ExitCode`].
+
+mod desired;
+mod digest;
+mod event;
+mod exit;
+mod finding;
+mod name;
+mod number;
+mod observed;
+mod release;
+mod span;
+mod value;
+
+pub use desired::{Desired, Draining, Fence, Group, GroupId, Job, JobId, ListenerState, StackId};
+pub use digest::{Digest, DigestError};
+pub use event::{EVENT_SCHEMA, Event, EventKind, Level, Measured, RunId, Summary};
+pub use exit::{ExitCode, Outcome};
+pub use finding::{Finding, Severity};
+pub use name::{
+    AppName, CertificateName, HookName, ListenerName, NameError, OptionName, ServiceName,
+    StackName, VolumeName,
+};
+pub use number::{CertificateVersion, Epoch, ReleaseNumber, Revision, Sequence};
+pub use observed::{GroupStatus, InstanceState, InstanceStatus, JobState, Observed};
+pub use release::{
+    Artifact, Certificate, CertificateSource, Content, FORMAT, Health, HealthCheck, Hook, Listener,
+    ListenerProtocol, Provenance, Release, Resources, RolloutPolicy, Route, Service, Signal,
+    Source, Stop, Strategy, Substitution, Verb, Volume,
+};
+pub use span::{Bytes, Cpu, Millis, QuantityError, Timestamp};
+pub use value::{OptionType, OptionValue};

@@ -1,0 +1,1 @@
+//! Blobs, releases, journal, lease and signatures over a folder or object storage.
