@@ -7,6 +7,9 @@
 //! A new engine is a crate that implements [`Engine`], a test that calls
 //! [`conformance::run`], and one line where engines are made.
 
+pub mod conformance;
+pub mod simulated;
+
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use landfall_model::{

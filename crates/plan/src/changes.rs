@@ -1,0 +1,201 @@
+//! The difference between two contents, path by path, in the words of the file.
+
+use landfall_model::{Content, Listener, Route, Service};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Where, in the words of the file: `services.web.replicas`.
+    pub path: String,
+    /// What it was; nothing when it is new.
+    pub from: Option<String>,
+    /// What it becomes; nothing when it goes.
+    pub to: Option<String>,
+    /// Why: where the new value comes from.
+    pub because: Option<String>,
+    /// What it does to those who are connected.
+    pub disruption: Disruption,
+}
+
+/// What a change does to those who are connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Disruption {
+    /// Nothing that a client could see.
+    None,
+    /// Long-lived connections end when the drain does.
+    Drained,
+    /// A gap: the old instances stop before the new ones start.
+    Gap,
+    /// The listener closes.
+    Closed,
+}
+
+/// Every difference, sorted by path.
+#[must_use]
+pub fn changes(from: Option<&Content>, to: Option<&Content>) -> Vec<Change> {
+    let old = from.map(flatten).unwrap_or_default();
+    let new = to.map(flatten).unwrap_or_default();
+    let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let mut changes = Vec::new();
+    for path in paths {
+        let (before, after) = (old.get(path), new.get(path));
+        if before == after {
+            continue;
+        }
+        changes.push(Change {
+            path: path.clone(),
+            from: before.cloned(),
+            to: after.cloned(),
+            because: to.and_then(|content| because(content, path)),
+            disruption: disruption(from, to, path),
+        });
+    }
+    changes
+}
+
+/// An option says where its value came from.
+fn because(content: &Content, path: &str) -> Option<String> {
+    let name = path.strip_prefix("options.")?;
+    let (_, (_, provenance)) =
+        content.options.iter().find(|(option, _)| option.as_str() == name)?;
+    Some(match &provenance.place {
+        Some(place) => format!("{} at {place}", provenance.from),
+        None => provenance.from.clone(),
+    })
+}
+
+fn disruption(from: Option<&Content>, to: Option<&Content>, path: &str) -> Disruption {
+    let mut parts = path.split('.');
+    match (parts.next(), parts.next()) {
+        (Some("services"), Some(name)) => {
+            let of = |content: Option<&Content>| {
+                content.and_then(|it| {
+                    it.services
+                        .iter()
+                        .find(|(key, _)| key.as_str() == name)
+                        .map(|(key, s)| (s.overlap, it.served().contains(key)))
+                })
+            };
+            match (of(from), of(to)) {
+                (Some(_), Some((false, _))) => Disruption::Gap,
+                (Some((_, true)), _) => Disruption::Drained,
+                _ => Disruption::None,
+            }
+        }
+        (Some("listeners"), Some(name)) => {
+            let of = |content: Option<&Content>| {
+                content.and_then(|it| {
+                    it.listeners.iter().find(|(key, _)| key.as_str() == name).map(|(_, l)| l.listen)
+                })
+            };
+            match (of(from), of(to)) {
+                (Some(old), Some(new)) if old != new => Disruption::Closed,
+                (Some(_), None) => Disruption::Closed,
+                _ => Disruption::None,
+            }
+        }
+        _ => Disruption::None,
+    }
+}
+
+/// A content as lines `path → value`.
+fn flatten(content: &Content) -> BTreeMap<String, String> {
+    let mut lines = BTreeMap::new();
+    for (name, (value, _)) in &content.options {
+        lines.insert(format!("options.{name}"), value.to_string());
+    }
+    for (name, certificate) in &content.certificates {
+        lines.insert(
+            format!("certificates.{name}"),
+            format!("version {} ({})", certificate.version, certificate.fingerprint.short()),
+        );
+    }
+    for (name, service) in &content.services {
+        flatten_service(&mut lines, &format!("services.{name}"), service);
+    }
+    for (name, listener) in &content.listeners {
+        flatten_listener(&mut lines, &format!("listeners.{name}"), listener);
+    }
+    for (index, hook) in content.hooks.iter().enumerate() {
+        let verbs: Vec<String> = hook.on.iter().map(ToString::to_string).collect();
+        lines.insert(
+            format!("hooks.before.{}", hook.name),
+            format!(
+                "{}. {} in {} within {} on {}{}",
+                index + 1,
+                hook.command.join(" "),
+                hook.service,
+                hook.timeout,
+                verbs.join(", "),
+                if hook.retry_safe { ", safe to retry" } else { "" }
+            ),
+        );
+    }
+    let rollout = &content.rollout;
+    let strategy = match rollout.strategy {
+        landfall_model::Strategy::BlueGreen => "blue-green",
+        landfall_model::Strategy::Rolling => "rolling",
+    };
+    lines.insert("rollout.strategy".into(), strategy.into());
+    lines.insert("rollout.drain".into(), rollout.drain.to_string());
+    lines.insert("rollout.bake".into(), rollout.bake.to_string());
+    lines.insert("rollout.deadline".into(), rollout.deadline.to_string());
+    lines
+}
+
+fn flatten_service(lines: &mut BTreeMap<String, String>, path: &str, service: &Service) {
+    let mut put = |key: &str, value: String| lines.insert(format!("{path}.{key}"), value);
+    put("artifact", format!("{} ({})", service.artifact.path, service.artifact.digest.short()));
+    put("command", service.command.join(" "));
+    put("replicas", service.replicas.to_string());
+    put("overlap", service.overlap.to_string());
+    let health = &service.health;
+    let check = match &health.check {
+        landfall_model::HealthCheck::Http { path } => format!("GET {path}"),
+        landfall_model::HealthCheck::Tcp => "connect".to_owned(),
+        landfall_model::HealthCheck::Process => "the process runs".to_owned(),
+    };
+    put(
+        "health",
+        format!(
+            "{check} every {} within {}, healthy after {}, unhealthy after {}",
+            health.every, health.timeout, health.healthy, health.unhealthy
+        ),
+    );
+    put("stop", format!("{:?} then {}", service.stop.signal, service.stop.grace).to_uppercase());
+    if let Some(cpu) = service.resources.cpu {
+        put("resources.cpu", cpu.to_string());
+    }
+    if let Some(memory) = service.resources.memory {
+        put("resources.memory", memory.to_string());
+    }
+    for (name, value) in &service.env {
+        put(&format!("env.{name}"), value.clone());
+    }
+    for (name, volume) in &service.volumes {
+        put(&format!("volumes.{name}"), volume.path.clone());
+    }
+}
+
+fn flatten_listener(lines: &mut BTreeMap<String, String>, path: &str, listener: &Listener) {
+    let mut put = |key: &str, value: String| lines.insert(format!("{path}.{key}"), value);
+    put("listen", listener.listen.to_string());
+    put("protocol", listener.protocol.to_string());
+    match &listener.route {
+        Route::To(service) => put("to", service.to_string()),
+        Route::RedirectHttps { port } => put("redirect", format!("https on port {port}")),
+    };
+    if let Some(certificate) = &listener.certificate {
+        put("certificate", certificate.to_string());
+    }
+    if let Some(policy) = &listener.policy {
+        put("policy", policy.clone());
+    }
+    if !listener.hosts.is_empty() {
+        let hosts: Vec<&str> = listener.hosts.iter().map(String::as_str).collect();
+        put("hosts", hosts.join(", "));
+    }
+}

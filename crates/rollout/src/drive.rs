@@ -1,0 +1,302 @@
+//! The one loop: journal the state, apply its desired state, look, ask [`next`] again.
+
+use crate::{Context, Input, Record, State, desired, next};
+use landfall_engine::{Engine, EngineError, Materials};
+use landfall_model::{Epoch, EventKind, Fence, Hook, Level, Observed, Revision, Timestamp};
+use landfall_plan::Step;
+use landfall_store::{Put, Store, StoreError};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// How often the state is looked at when nothing changes, so that deadlines are met.
+const TICK: Duration = Duration::from_millis(200);
+/// How often a write to the journal is tried.
+const TRIES: u32 = 5;
+
+/// Everything that drives one rollout.
+pub struct Drive {
+    /// The releases it is between.
+    pub context: Context,
+    /// Where the journal is.
+    pub store: Arc<Store>,
+    /// What is told.
+    pub engine: Arc<dyn Engine>,
+    /// Where an engine gets the parts.
+    pub materials: Arc<dyn Materials>,
+    /// The reign in which it is driven.
+    pub epoch: Epoch,
+    /// The wall clock.
+    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// Where tests stop it.
+    pub points: Arc<dyn Points>,
+    /// Who is told what happens. A slow listener never holds up the rollout.
+    pub told: Arc<dyn Fn(Told) + Send + Sync>,
+}
+
+/// Something that happened, before it is numbered as an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// How loud.
+    pub level: Level,
+    /// What kind.
+    pub kind: EventKind,
+    /// The step, in one word.
+    pub step: &'static str,
+    /// In words.
+    pub message: String,
+}
+
+/// What somebody may ask of a running rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Stop, and why.
+    Cancel(String),
+    /// What became of the hook whose outcome is unknown.
+    Answer {
+        /// Its job is done.
+        done: bool,
+    },
+}
+
+/// Why the loop ended before the rollout did.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// Somebody else wrote to the journal, or holds the engine.
+    #[error("another writer took over this stack")]
+    Superseded,
+    /// The journal cannot be written.
+    #[error("cannot write the journal")]
+    Journal(#[source] StoreError),
+    /// A record cannot be written as JSON.
+    #[error("cannot write a journal record as JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+/// A moment in the life of a journal entry at which a test may let something die.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Moment {
+    /// The entry is not written yet.
+    BeforeWrite,
+    /// It is written and nothing came of it yet.
+    AfterWrite,
+    /// Its desired state was applied.
+    AfterEffect,
+}
+
+/// Where tests stop a rollout.
+pub trait Points: Send + Sync {
+    /// Called at each moment of each entry; it may wait.
+    fn at<'a>(
+        &'a self,
+        moment: Moment,
+        record: &'a Record,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+}
+
+/// No test is running.
+pub struct NoPoints;
+
+impl Points for NoPoints {
+    fn at<'a>(&'a self, _: Moment, _: &'a Record) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Writes the first entry of a rollout. Whoever writes it owns the rollout.
+///
+/// # Errors
+/// When another writer was first, or the journal cannot be written.
+pub async fn begin(drive: &Drive, record: &Record) -> Result<(), DriveError> {
+    persist(drive, record).await
+}
+
+/// Drives a rollout from its last journal entry to its end, and returns the last entry.
+///
+/// Cancelling the future between two awaits is a crash like any other: the next call goes on from
+/// the last entry.
+///
+/// # Errors
+/// When the rollout cannot go on here; it is not over then.
+pub async fn drive(
+    drive: &Drive,
+    mut record: Record,
+    commands: &mut mpsc::Receiver<Command>,
+) -> Result<Record, DriveError> {
+    let mut observed = drive.engine.watch(&drive.context.stack);
+    let mut seen = BTreeMap::new();
+    let mut applied = apply(drive, &record).await?;
+    loop {
+        if record.state.ended().is_some() && applied {
+            return Ok(record);
+        }
+        let now = (drive.clock)();
+        let command = wait(&mut observed, commands).await;
+        if !applied {
+            applied = apply(drive, &record).await?;
+        }
+        let report = observed.borrow_and_update().clone();
+        tell_instances(drive, &record, &report, &mut seen);
+        let fence = fence(drive.epoch, &record);
+        let input = match &command {
+            Some(Command::Cancel(why)) => Input::Cancel { why },
+            Some(Command::Answer { done }) => Input::Answer { done: *done },
+            None => Input::Look { observed: &report, fence },
+        };
+        let Some((state, because)) = next(&record.state, &drive.context, now, &input) else {
+            if let Some(Command::Cancel(_)) = command {
+                tell(drive, &record, Level::Warning, "too late to cancel: finishing".into());
+            }
+            continue;
+        };
+        record = entry(drive, &record, state, because, now);
+        persist(drive, &record).await?;
+        announce(drive, &record);
+        applied = apply(drive, &record).await?;
+    }
+}
+
+fn fence(epoch: Epoch, record: &Record) -> Fence {
+    Fence { epoch, revision: Revision(record.sequence.0) }
+}
+
+fn entry(drive: &Drive, last: &Record, state: State, because: String, now: Timestamp) -> Record {
+    Record {
+        sequence: last.sequence.next(),
+        epoch: drive.epoch,
+        at: now,
+        state,
+        because,
+        ..last.clone()
+    }
+}
+
+async fn wait(
+    observed: &mut watch::Receiver<Observed>,
+    commands: &mut mpsc::Receiver<Command>,
+) -> Option<Command> {
+    tokio::select! {
+        command = commands.recv() => {
+            if command.is_none() {
+                // Nobody can ask any more; the rollout goes on.
+                tokio::time::sleep(TICK).await;
+            }
+            command
+        }
+        changed = observed.changed() => {
+            if changed.is_err() {
+                tokio::time::sleep(TICK).await;
+            }
+            None
+        }
+        () = tokio::time::sleep(TICK) => None,
+    }
+}
+
+async fn persist(drive: &Drive, record: &Record) -> Result<(), DriveError> {
+    drive.points.at(Moment::BeforeWrite, record).await;
+    let bytes = serde_json::to_vec(record)?;
+    let mut tries = 0;
+    loop {
+        let put =
+            drive.store.append(&drive.context.stack, record.sequence, bytes.clone().into()).await;
+        match put {
+            Ok(Put::Created) => break,
+            Ok(Put::Exists) => {
+                // A try whose answer was lost may have been our own.
+                let last = drive.store.last_entry(&drive.context.stack).await;
+                if tries > 0
+                    && matches!(&last, Ok(Some((at, theirs))) if *at == record.sequence && *theirs == bytes)
+                {
+                    break;
+                }
+                return Err(DriveError::Superseded);
+            }
+            Err(error) if tries + 1 >= TRIES => return Err(DriveError::Journal(error)),
+            Err(error) => {
+                tries += 1;
+                tell(drive, record, Level::Warning, format!("cannot write the journal: {error}"));
+                tokio::time::sleep(Duration::from_millis(100 << tries)).await;
+            }
+        }
+    }
+    drive.points.at(Moment::AfterWrite, record).await;
+    Ok(())
+}
+
+/// Applies the desired state of an entry. `false` when the engine is in trouble and it must be
+/// tried again.
+async fn apply(drive: &Drive, record: &Record) -> Result<bool, DriveError> {
+    let wanted = desired(&drive.context, &record.state, fence(drive.epoch, record));
+    match drive.engine.apply(wanted, Arc::clone(&drive.materials)).await {
+        Ok(()) => {
+            drive.points.at(Moment::AfterEffect, record).await;
+            Ok(true)
+        }
+        Err(EngineError::Superseded { .. }) => Err(DriveError::Superseded),
+        Err(error) => {
+            tell(drive, record, Level::Warning, error.to_string());
+            Ok(false)
+        }
+    }
+}
+
+fn tell(drive: &Drive, record: &Record, level: Level, message: String) {
+    (drive.told)(Told { level, kind: EventKind::Notice, step: record.state.word(), message });
+}
+
+fn announce(drive: &Drive, record: &Record) {
+    let (level, message) = match (&record.state.phase, record.state.step()) {
+        (crate::Phase::Undoing(undo), Some(step)) if undo.step == 0 => {
+            (Level::Error, format!("{}\ngoing back: {step}", undo.why))
+        }
+        (crate::Phase::Undoing(_), Some(step)) => (Level::Info, format!("going back: {step}")),
+        (crate::Phase::Operator { .. }, Some(step)) => {
+            let hook = hook_name(drive, step);
+            let ask = format!("say `landfall resume --hook {hook}=done` or `--hook {hook}=again`");
+            (Level::Error, format!("{}: {ask}", record.because))
+        }
+        (_, Some(step)) => (Level::Info, describe(drive, step)),
+        (_, None) => (Level::Info, record.because.clone()),
+    };
+    (drive.told)(Told { level, kind: EventKind::Step, step: record.state.word(), message });
+}
+
+fn describe(drive: &Drive, step: &Step) -> String {
+    let hook = match step {
+        Step::Hook { hook } => {
+            drive.context.to.as_deref().and_then(|to| to.content.hooks.get(*hook))
+        }
+        _ => None,
+    };
+    hook.map_or_else(
+        || step.to_string(),
+        |hook| format!("run {}: {}", hook.name, hook.command.join(" ")),
+    )
+}
+
+fn tell_instances(
+    drive: &Drive,
+    record: &Record,
+    report: &Observed,
+    seen: &mut BTreeMap<String, String>,
+) {
+    for (id, status) in &report.groups {
+        let mut words = format!("{id}: {} of {} healthy", status.ready, status.wanted);
+        if status.crash_loop {
+            words.push_str(", crashing again and again");
+        }
+        if seen.get(&id.to_string()) != Some(&words) {
+            seen.insert(id.to_string(), words.clone());
+            (drive.told)(Told {
+                level: Level::Info,
+                kind: EventKind::Instances,
+                step: record.state.word(),
+                message: words,
+            });
+        }
+    }
+}
