@@ -3,6 +3,14 @@
 //! The agent opens listening sockets and passes the *same* descriptors to every edge process with
 //! `SCM_RIGHTS`, beside the frame that names them. A restarted agent asks the edge for duplicates.
 //! The edge keeps its last configuration and goes on serving it when nobody talks to it.
+//!
+//! Both sides greet with a [`Hello`](crate::Hello), then the agent asks and the edge answers, one
+//! after the other. Several agents may be connected; the newest revision wins. An edge that retires
+//! still takes configurations (its last connections must follow them, or they would go to instances
+//! that are gone) and still says what it counted, until it exits.
+
+pub mod client;
+pub mod passing;
 
 use landfall_model::{ListenerProtocol, Measured, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -40,7 +48,9 @@ pub enum Reply {
     Configured {
         /// Its revision.
         revision: u64,
-        /// Listeners that could not be served, by `stack listener`, and why. The rest is in force.
+        /// Listeners that could not be served as asked, by `app/stack listener`, and why. The rest
+        /// is in force. A listener whose new certificate or policy cannot be used goes on with the
+        /// one that it had, if it had one; the reason then says so.
         problems: BTreeMap<String, String>,
     },
     /// What has been counted.
@@ -62,7 +72,8 @@ pub enum Reply {
 /// Everything an edge serves: all stacks of the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
-    /// Rises with every change; an older one is refused.
+    /// Rises with every change; an older one than that in force is refused, the same one is
+    /// taken again.
     pub revision: u64,
     /// The listeners.
     pub listeners: Vec<Listener>,
@@ -123,7 +134,8 @@ pub enum Action {
 pub struct TargetGroup {
     /// `app/stack`, for counting.
     pub stack: String,
-    /// The targets.
+    /// The targets. One that leaves this list without ever having had a time to drain until gets
+    /// nothing new, and what remains is cut half a minute later.
     pub targets: Vec<Target>,
     /// When set, the whole group gets nothing new and what remains is cut at this time.
     pub drain_until: Option<Timestamp>,
