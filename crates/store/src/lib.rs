@@ -1,1 +1,44 @@
-//! Blobs, releases, journal, lease and signatures over a folder or object storage.
+//! Where everything that outlives a process is kept: blobs, sealed and signed releases, the journal
+//! of each stack, how each rollout ended, and the lease that makes one writer of many.
+//!
+//! A store is a set of objects under keys. What goes in: packed artifacts ([`artifact::pack`]),
+//! releases ([`seal::seal`]), journal entries and outcomes as opaque bytes. What comes out is
+//! always verified against its digest first. Underneath is the small [`Backend`] trait that needs
+//! nothing but get, put-if-absent, list and delete, so that a folder and an object store give the
+//! same promises; a store whose put-if-absent lets two writers win is refused when it is opened.
+//!
+//! No object is ever edited. What looks like an update is a new object under the next number; what
+//! may be overwritten is only a hint, and a wrong hint costs requests, never a wrong answer.
+//! `docs/store-format.md` has every key and every byte.
+
+pub mod artifact;
+mod backend;
+mod blobs;
+mod counted;
+mod error;
+mod folder;
+mod journal;
+mod key;
+mod layout;
+pub mod lease;
+mod memory;
+mod numbered;
+#[cfg(feature = "cloud")]
+mod objects;
+mod probe;
+mod prune;
+mod record;
+mod releases;
+pub mod seal;
+mod store;
+
+pub use backend::{Backend, Fetched, Put};
+pub use counted::{Counted, Requests};
+pub use error::{Result, StoreError};
+pub use folder::Folder;
+pub use key::{Key, KeyError};
+pub use memory::Memory;
+pub use prune::{DEFAULT_KEEP, Pruned};
+pub use releases::Sealed;
+pub use seal::{KeyId, SealedRelease, Signature};
+pub use store::{FORMAT, Store};
