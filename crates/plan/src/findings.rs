@@ -17,7 +17,7 @@ pub fn findings(content: &Content, now: Timestamp) -> Vec<Finding> {
     let mut found = Vec::new();
     for (name, listener) in &content.listeners {
         policy(&mut found, name, listener);
-        certificate(&mut found, content, name, listener);
+        certificate(&mut found, content, (name, listener), now);
         target(&mut found, content, name, listener);
     }
     found.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.message.cmp(&b.message)));
@@ -55,8 +55,8 @@ fn policy(found: &mut Vec<Finding>, name: &ListenerName, listener: &Listener) {
 fn certificate(
     found: &mut Vec<Finding>,
     content: &Content,
-    name: &ListenerName,
-    listener: &Listener,
+    (name, listener): (&ListenerName, &Listener),
+    now: Timestamp,
 ) {
     let Some(wanted) = &listener.certificate else { return };
     let Some(certificate) = content.certificates.get(wanted) else {

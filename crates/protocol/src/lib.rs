@@ -4,8 +4,10 @@
 //! [`Hello`] from both sides: a newer major version is refused in plain words, unknown fields
 //! within a major version are ignored.
 
+pub mod agent;
 pub mod edge;
 pub mod frame;
+pub mod shim;
 
 use serde::{Deserialize, Serialize};
 

@@ -33,8 +33,10 @@ pub struct Drive {
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Where tests stop it.
     pub points: Arc<dyn Points>,
-    /// Who is told what happens. A slow listener never holds up the rollout.
+    /// Who is told what happens. It must not block.
     pub told: Arc<dyn Fn(Told) + Send + Sync>,
+    /// Who is shown each entry once it is written. It must not block.
+    pub written: Arc<dyn Fn(&Record) + Send + Sync>,
 }
 
 /// Something that happened, before it is numbered as an event.
@@ -202,7 +204,7 @@ async fn persist(drive: &Drive, record: &Record) -> Result<(), DriveError> {
     let mut tries = 0;
     loop {
         let put =
-            drive.store.append(&drive.context.stack, record.sequence, bytes.clone().into()).await;
+            drive.store.append(&drive.context.stack, record.sequence, &bytes).await;
         match put {
             Ok(Put::Created) => break,
             Ok(Put::Exists) => {
@@ -223,6 +225,7 @@ async fn persist(drive: &Drive, record: &Record) -> Result<(), DriveError> {
             }
         }
     }
+    (drive.written)(record);
     drive.points.at(Moment::AfterWrite, record).await;
     Ok(())
 }
@@ -265,14 +268,17 @@ fn announce(drive: &Drive, record: &Record) {
     (drive.told)(Told { level, kind: EventKind::Step, step: record.state.word(), message });
 }
 
+fn hook<'a>(drive: &'a Drive, step: &Step) -> Option<&'a Hook> {
+    let Step::Hook { hook } = step else { return None };
+    drive.context.to.as_deref()?.content.hooks.get(*hook)
+}
+
+fn hook_name(drive: &Drive, step: &Step) -> String {
+    hook(drive, step).map_or_else(|| "NAME".into(), |hook| hook.name.to_string())
+}
+
 fn describe(drive: &Drive, step: &Step) -> String {
-    let hook = match step {
-        Step::Hook { hook } => {
-            drive.context.to.as_deref().and_then(|to| to.content.hooks.get(*hook))
-        }
-        _ => None,
-    };
-    hook.map_or_else(
+    hook(drive, step).map_or_else(
         || step.to_string(),
         |hook| format!("run {}: {}", hook.name, hook.command.join(" ")),
     )
