@@ -1,0 +1,249 @@
+//! Control groups: the fence around a run's processes, and its limits, where the host allows.
+//!
+//! Version 2 where the own group may be divided, version 1 hierarchies where they are writable.
+//! What cannot be had is said in words, and never assumed.
+
+use landfall_model::Resources;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The period of the processor quota in microseconds: the kernel's default.
+const CPU_PERIOD: u64 = 100_000;
+/// The folder under our own group in which runs get theirs.
+const PARENT: &str = "landfall";
+
+/// Where the runs of this host get their groups.
+#[derive(Debug, Clone, Default)]
+pub struct Cgroups {
+    /// The parent in the unified hierarchy.
+    unified: Option<PathBuf>,
+    /// The parents in hierarchies of version 1 by controller.
+    legacy: BTreeMap<&'static str, PathBuf>,
+    /// Whether the unified hierarchy limits memory and processors.
+    unified_limits: bool,
+    /// Why limits cannot be enforced.
+    why_not: Option<String>,
+}
+
+const CONTROLLERS: [&str; 2] = ["memory", "cpu"];
+
+impl Cgroups {
+    /// Looks what the host allows, and makes the parents.
+    #[must_use]
+    pub fn detect() -> Self {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let mut found = Self::default();
+        for mount in parse_mounts(&mounts) {
+            let Some(path) = own_path(&own, mount.controllers.as_deref()) else { continue };
+            let here = mount.folder.join(path.trim_start_matches('/'));
+            let here = if here.is_dir() { here } else { mount.folder.clone() };
+            let parent = here.join(PARENT);
+            if std::fs::create_dir_all(&parent).is_err() {
+                continue;
+            }
+            match &mount.controllers {
+                None => {
+                    found.unified_limits = enable_limits(&here, &parent);
+                    found.unified = Some(parent);
+                }
+                Some(controllers) => {
+                    for controller in CONTROLLERS {
+                        if controllers.iter().any(|name| name == controller) {
+                            found.legacy.insert(controller, parent.clone());
+                        }
+                    }
+                }
+            }
+        }
+        found.why_not = found.explain();
+        found
+    }
+
+    fn explain(&self) -> Option<String> {
+        let missing: Vec<&str> = CONTROLLERS
+            .into_iter()
+            .filter(|name| !self.unified_limits && !self.legacy.contains_key(name))
+            .collect();
+        if missing.is_empty() {
+            return None;
+        }
+        let controllers = missing.join(" and ");
+        Some(if rustix::process::geteuid().is_root() {
+            format!("this host gives no control group for {controllers} that may be divided")
+        } else {
+            format!(
+                "no control group for {controllers} is delegated to this user (systemd: `Delegate=yes`)"
+            )
+        })
+    }
+
+    /// Why limits cannot be enforced; none when they can.
+    #[must_use]
+    pub fn why_not(&self) -> Option<&str> {
+        self.why_not.as_deref()
+    }
+
+    /// Makes the groups of a run with its limits. Says what could not be done, in words.
+    #[must_use]
+    pub fn create(&self, id: &str, resources: &Resources) -> (Vec<PathBuf>, Vec<String>) {
+        let mut folders = Vec::new();
+        let mut problems = Vec::new();
+        let mut make = |parent: &Path, limits: Vec<(&str, String)>| {
+            let folder = parent.join(id);
+            if folders.contains(&folder) {
+                return;
+            }
+            if let Err(error) = std::fs::create_dir_all(&folder) {
+                problems
+                    .push(format!("cannot make the control group {}: {error}", folder.display()));
+                return;
+            }
+            for (file, value) in limits {
+                if let Err(error) = std::fs::write(folder.join(file), value) {
+                    problems.push(format!("cannot set {file} of {id}: {error}"));
+                }
+            }
+            folders.push(folder);
+        };
+        if let Some(parent) = &self.unified {
+            let limits = if self.unified_limits { unified_limits(resources) } else { Vec::new() };
+            make(parent, limits);
+        }
+        if !self.unified_limits {
+            for (controller, parent) in &self.legacy {
+                let limits = legacy_limits(controller, resources);
+                if !limits.is_empty() {
+                    make(parent, limits);
+                }
+            }
+        }
+        (folders, problems)
+    }
+}
+
+/// Removes the groups of a run. They must be empty.
+pub fn remove(folders: &[PathBuf]) {
+    for folder in folders {
+        if let Err(error) = std::fs::remove_dir(folder)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(folder = %folder.display(), %error, "cannot remove a control group");
+        }
+    }
+}
+
+/// Whether the kernel killed a process in these groups for want of memory; none when not known.
+#[must_use]
+pub fn out_of_memory(folders: &[PathBuf]) -> Option<bool> {
+    let count = |file: &str| {
+        folders.iter().find_map(|folder| {
+            let text = std::fs::read_to_string(folder.join(file)).ok()?;
+            text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse::<u64>().ok())
+        })
+    };
+    count("memory.events").or_else(|| count("memory.oom_control")).map(|kills| kills > 0)
+}
+
+fn unified_limits(resources: &Resources) -> Vec<(&'static str, String)> {
+    let mut limits = Vec::new();
+    if let Some(memory) = resources.memory {
+        limits.push(("memory.max", memory.0.to_string()));
+    }
+    if let Some(cpu) = resources.cpu {
+        limits.push(("cpu.max", format!("{} {CPU_PERIOD}", quota(cpu.0))));
+    }
+    limits
+}
+
+fn legacy_limits(controller: &str, resources: &Resources) -> Vec<(&'static str, String)> {
+    match (controller, resources.memory, resources.cpu) {
+        ("memory", Some(memory), _) => vec![("memory.limit_in_bytes", memory.0.to_string())],
+        ("cpu", _, Some(cpu)) => vec![
+            ("cpu.cfs_period_us", CPU_PERIOD.to_string()),
+            ("cpu.cfs_quota_us", quota(cpu.0).to_string()),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+/// Microseconds in each period; the kernel takes no less than a millisecond.
+const fn quota(thousandths: u64) -> u64 {
+    let quota = thousandths.saturating_mul(CPU_PERIOD) / 1000;
+    if quota < 1000 { 1000 } else { quota }
+}
+
+/// Lets the groups below limit memory and processors. Fails where processes are in our own group
+/// and it is not the root: then somebody else must divide it.
+fn enable_limits(here: &Path, parent: &Path) -> bool {
+    let enable = |folder: &Path| {
+        std::fs::write(folder.join("cgroup.subtree_control"), "+memory +cpu").is_ok()
+    };
+    enable(here) && enable(parent)
+}
+
+struct Mount {
+    folder: PathBuf,
+    /// None for the unified hierarchy.
+    controllers: Option<Vec<String>>,
+}
+
+fn parse_mounts(text: &str) -> Vec<Mount> {
+    text.lines()
+        .filter_map(|line| {
+            let (left, right) = line.split_once(" - ")?;
+            let folder = PathBuf::from(left.split(' ').nth(4)?);
+            let mut right = right.split(' ');
+            let kind = right.next()?;
+            let options = right.nth(1)?;
+            let controllers = match kind {
+                "cgroup2" => None,
+                "cgroup" => Some(options.split(',').map(str::to_owned).collect()),
+                _ => return None,
+            };
+            Some(Mount { folder, controllers })
+        })
+        .collect()
+}
+
+/// The own group in a hierarchy, from `/proc/self/cgroup`.
+fn own_path(text: &str, controllers: Option<&[String]>) -> Option<String> {
+    text.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':');
+        let (_, names, path) = (parts.next()?, parts.next()?, parts.next()?);
+        let same = match controllers {
+            None => names.is_empty(),
+            Some(wanted) => names.split(',').any(|name| wanted.iter().any(|w| w == name)),
+        };
+        same.then(|| path.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_model::{Bytes, Cpu};
+
+    #[test]
+    fn both_versions_are_understood() {
+        let mounts = "34 31 0:31 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n\
+            41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n\
+            31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n";
+        let found = parse_mounts(mounts);
+        assert_eq!(found.len(), 2);
+        let own = "4:memory:/a/b\n0::/c\n";
+        assert_eq!(own_path(own, found[0].controllers.as_deref()).as_deref(), Some("/a/b"));
+        assert_eq!(own_path(own, found[1].controllers.as_deref()).as_deref(), Some("/c"));
+    }
+
+    #[test]
+    fn limits_are_in_the_kernels_units() {
+        let resources = Resources { cpu: Some(Cpu(500)), memory: Some(Bytes(1024)) };
+        assert_eq!(
+            unified_limits(&resources),
+            [("memory.max", "1024".to_owned()), ("cpu.max", "50000 100000".to_owned())]
+        );
+        assert_eq!(legacy_limits("cpu", &resources)[1].1, "50000");
+        assert_eq!(quota(1), 1000);
+    }
+}
