@@ -62,6 +62,11 @@ pub(crate) fn stack(stack: &StackId) -> Key {
     stacks().child(&stack.app).child(&stack.stack)
 }
 
+/// Behind everything of a stack: no format names a folder of a stack so that it sorts after this.
+pub(crate) fn after_stack(of: &StackId) -> Key {
+    stack(of).child("zzzz")
+}
+
 pub(crate) fn releases(of: &StackId) -> Key {
     stack(of).child("releases")
 }

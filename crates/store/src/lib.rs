@@ -38,6 +38,8 @@ pub use error::{Result, StoreError};
 pub use folder::Folder;
 pub use key::{Key, KeyError};
 pub use memory::Memory;
+#[cfg(feature = "cloud")]
+pub use objects::Objects;
 pub use prune::{DEFAULT_KEEP, Pruned};
 pub use releases::Sealed;
 pub use seal::{KeyId, SealedRelease, Signature};

@@ -95,8 +95,7 @@ impl Store {
             let page = self.backend.list(&folder, after.as_ref(), 1).await?;
             let Some(key) = page.into_iter().next() else { return Ok(stacks) };
             let stack = stack_of(&folder, &key)?;
-            // `~` sorts after every other character of a key: the next page starts behind the stack.
-            after = Some(layout::stack(&stack).child("~"));
+            after = Some(layout::after_stack(&stack));
             stacks.push(stack);
         }
     }

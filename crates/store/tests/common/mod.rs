@@ -1,6 +1,9 @@
 //! What the tests share: small releases, backends, and the promises every backend keeps.
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of this")]
 
+#[cfg(feature = "cloud")]
+pub mod cloud;
+
 use bytes::Bytes;
 use landfall_model::{
     Artifact, Bytes as Size, Content, Digest, Health, HealthCheck, Millis, Release, ReleaseNumber,
@@ -9,6 +12,12 @@ use landfall_model::{
 use landfall_store::seal::{SigningKey, digest_of, seal};
 use landfall_store::{Backend, Key, Put, SealedRelease};
 use std::collections::BTreeMap;
+
+/// Says that a test was skipped, past the test runner's capture, so that nobody takes it for run.
+pub fn skipped(test: &str, why: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "skipped {test}: {why}");
+}
 
 pub fn stack(app: &str, name: &str) -> StackId {
     StackId { app: app.parse().expect("a name"), stack: name.parse().expect("a name") }
@@ -127,7 +136,7 @@ async fn puts_and_gets(backend: &dyn Backend, below: &str) {
 
 async fn listings(backend: &dyn Backend, below: &str) {
     let names =
-        ["a-b/x", "a.c", "a/1", "a/2/deep", "a/2.5", "a0", "a~", "b", "Z", "a/2-5", "nu/0001"];
+        ["a-b/x", "a.c", "a/1", "a/2/deep", "a/2.5", "a0", "a_", "b", "Z", "a/2-5", "nu/0001"];
     for name in names {
         let key = key(&format!("{below}/list/{name}"));
         backend.put_if_absent(&key, Bytes::from_static(b"x")).await.expect("put");
@@ -149,7 +158,7 @@ async fn listings(backend: &dyn Backend, below: &str) {
         }
         assert_eq!(paged, expected, "in pages of {limit}");
     }
-    for after in ["a/", "a/2-", "a/2/~", "a/~", "0", "zz", "a/2/deep/er"] {
+    for after in ["a/", "a/2-", "a/2/zz", "a/zz", "0", "zz", "a/2/deep/er"] {
         let Ok(after) = Key::new(format!("{below}/list/{}", after.trim_end_matches('/'))) else {
             continue;
         };
