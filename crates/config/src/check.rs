@@ -1,0 +1,234 @@
+//! The parts of one stack held against each other.
+
+use crate::codes;
+use crate::decode::{At, Draft, DraftListener, Redirect, soonest_healthy};
+use crate::diagnostic::{Diagnostic, Report};
+use crate::nearest::suggest;
+use crate::source::Span;
+use landfall_model::{ListenerName, ListenerProtocol, Millis, ServiceName};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// Reports references to nothing, addresses that clash, redirects without a target and deadlines
+/// that cannot be met.
+pub(crate) fn cross(report: &mut Report<'_>, draft: &Draft) {
+    references(report, draft);
+    addresses(report, draft);
+    for (name, listener) in &draft.listeners {
+        if let Some(redirect) = listener.value.as_ref().and_then(|it| it.redirect.as_ref())
+            && redirect.value == Redirect::Only
+            && let Err(ports) = redirect_port(draft)
+        {
+            no_target(report, name, redirect, &ports);
+        }
+    }
+    deadlines(report, draft);
+}
+
+fn references(report: &mut Report<'_>, draft: &Draft) {
+    for (name, listener) in &draft.listeners {
+        let Some(listener) = &listener.value else { continue };
+        if let Some(to) = &listener.to {
+            service_exists(report, draft, to, &format!("listener `{name}` goes to"));
+        }
+        if let Some(certificate) = &listener.certificate
+            && !draft.certificates.contains_key(&certificate.value)
+        {
+            let wanted = certificate.value.as_str();
+            let names = draft.certificates.keys().map(AsRef::as_ref);
+            let help = suggest(wanted, names, "the certificates are").unwrap_or_else(|| {
+                format!("declare it: `certificates: {{ {wanted}: {{ names: [shop.example] }} }}`")
+            });
+            report.add(
+                Diagnostic::error(
+                    codes::UNKNOWN_CERTIFICATE,
+                    certificate.span.clone(),
+                    format!(
+                        "listener `{name}` uses the certificate `{wanted}`, which is not declared"
+                    ),
+                )
+                .help(help),
+            );
+        }
+    }
+    for hook in &draft.hooks {
+        if let Some(service) = &hook.service {
+            let name =
+                hook.hook.as_ref().map_or("a hook".to_owned(), |it| format!("hook `{}`", it.name));
+            service_exists(report, draft, service, &format!("{name} uses"));
+        }
+    }
+}
+
+fn service_exists(report: &mut Report<'_>, draft: &Draft, service: &At<ServiceName>, who: &str) {
+    if draft.services.contains_key(&service.value) {
+        return;
+    }
+    let wanted = service.value.as_str();
+    let names = draft.services.keys().map(AsRef::as_ref);
+    report.add(
+        Diagnostic::error(
+            codes::UNKNOWN_SERVICE,
+            service.span.clone(),
+            format!("{who} the service `{wanted}`, which is not declared"),
+        )
+        .help_if(suggest(wanted, names, "the services are")),
+    );
+}
+
+/// One listener with a known address.
+struct Bound<'d> {
+    name: &'d ListenerName,
+    listener: &'d DraftListener,
+    address: SocketAddr,
+    span: &'d Span,
+}
+
+fn addresses(report: &mut Report<'_>, draft: &Draft) {
+    let mut by_port: BTreeMap<u16, Vec<Bound<'_>>> = BTreeMap::new();
+    for (name, listener) in &draft.listeners {
+        let Some(listener) = &listener.value else { continue };
+        let Some(At { value: address, span }) = &listener.listen else { continue };
+        let bound = Bound { name, listener, address: *address, span };
+        by_port.entry(address.port()).or_default().push(bound);
+    }
+    for bounds in by_port.values_mut() {
+        bounds.sort_by_key(|bound| bound.span.start);
+        for (index, later) in bounds.iter().enumerate() {
+            // One clash for each listener is enough to say what to change.
+            if let Some(clash) = bounds[..index].iter().find_map(|earlier| clash(earlier, later)) {
+                report.add(clash);
+            }
+        }
+    }
+}
+
+fn clash(earlier: &Bound<'_>, later: &Bound<'_>) -> Option<Diagnostic> {
+    let address = later.address;
+    let error = |code, message: String| {
+        Diagnostic::error(code, later.span.clone(), message)
+            .label(earlier.span.clone(), format!("listener `{}`", earlier.name))
+    };
+    if earlier.address != address {
+        let everywhere = earlier.address.ip().is_unspecified() || address.ip().is_unspecified();
+        return everywhere.then(|| {
+            error(
+                codes::SAME_ADDRESS,
+                format!(
+                    "listener `{}` wants port {} on an address that listener `{}` already takes",
+                    later.name,
+                    address.port(),
+                    earlier.name
+                ),
+            )
+            .help("write the same address on both, or use another port")
+        });
+    }
+    let (Some(one), Some(two)) = (earlier.listener.protocol, later.listener.protocol) else {
+        return None;
+    };
+    if !share(one, two) {
+        return Some(
+            error(
+                codes::MIXED_ADDRESS,
+                format!("a `{two}` listener cannot share {address} with a `{one}` listener"),
+            )
+            .help(
+                "use another port; only `tls` with `https`, and `http` with `http`, can share one",
+            ),
+        );
+    }
+    let (first, second) = (&earlier.listener.hosts, &later.listener.hosts);
+    if first.is_empty() && second.is_empty() {
+        let pair = format!("listeners `{}` and `{}`", earlier.name, later.name);
+        return Some(
+            error(codes::SAME_ADDRESS, format!("{pair} both take everything on {address}")).help(
+                if one == ListenerProtocol::Tcp {
+                    "use another port: `tcp` cannot share one"
+                } else {
+                    "use another port, or tell them apart with `hosts`"
+                },
+            ),
+        );
+    }
+    let host = first.intersection(second).next()?;
+    Some(
+        error(
+            codes::SAME_ADDRESS,
+            format!(
+                "listeners `{}` and `{}` both answer to `{host}` on {address}",
+                earlier.name, later.name
+            ),
+        )
+        .help("name each host at one of them only"),
+    )
+}
+
+fn share(one: ListenerProtocol, two: ListenerProtocol) -> bool {
+    one == two || (one.terminates_tls() && two.terminates_tls())
+}
+
+/// The one port on which TLS is spoken, or all of them.
+pub(crate) fn redirect_port(draft: &Draft) -> Result<u16, Vec<u16>> {
+    let mut ports: Vec<u16> = draft
+        .listeners
+        .values()
+        .filter_map(|listener| listener.value.as_ref())
+        .filter(|listener| listener.protocol.is_some_and(ListenerProtocol::terminates_tls))
+        .filter_map(|listener| listener.listen.as_ref().map(|listen| listen.value.port()))
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    match ports[..] {
+        [port] => Ok(port),
+        _ => Err(ports),
+    }
+}
+
+fn no_target(report: &mut Report<'_>, name: &ListenerName, redirect: &At<Redirect>, ports: &[u16]) {
+    let (message, help) = if let [first, ..] = ports {
+        let words: Vec<String> = ports.iter().map(ToString::to_string).collect();
+        (
+            format!(
+                "listener `{name}` redirects to `https`, which is on several ports: {}",
+                words.join(", ")
+            ),
+            format!("say which: `redirect: {{ https: {first} }}`"),
+        )
+    } else {
+        (
+            format!("listener `{name}` redirects to `https`, and no listener speaks it"),
+            "add a listener with `protocol: https` or `tls`, or write the port: `redirect: { https: 443 }`"
+                .to_owned(),
+        )
+    };
+    report
+        .add(Diagnostic::error(codes::REDIRECT_TARGET, redirect.span.clone(), message).help(help));
+}
+
+fn deadlines(report: &mut Report<'_>, draft: &Draft) {
+    let Some(rollout) = &draft.rollout else { return };
+    let deadline = rollout.policy.deadline;
+    for (name, service) in &draft.services {
+        let Some(health) = service.value.as_ref().and_then(|service| service.health.as_ref())
+        else {
+            continue;
+        };
+        let soonest: Millis = soonest_healthy(&health.value);
+        if soonest <= deadline {
+            continue;
+        }
+        let message = format!(
+            "service `{name}` needs {soonest} to become healthy ({} checks, one every {}), and the rollout ends after {deadline}",
+            health.value.healthy, health.value.every
+        );
+        let help = "make the deadline longer, or the checks more frequent";
+        let place = rollout.deadline.as_ref().map_or(&health.span, |deadline| &deadline.span);
+        let other = rollout.deadline.as_ref().map(|_| health.span.clone());
+        report.add(
+            Diagnostic::error(codes::IMPOSSIBLE_DURATION, place.clone(), message)
+                .label_if(other, "its health check")
+                .help(help),
+        );
+    }
+}

@@ -1,0 +1,342 @@
+//! From the tree to values: each function reads one kind of value, reports what is wrong, and lets
+//! the others go on.
+
+mod command;
+mod health;
+mod hook;
+mod listener;
+mod rollout;
+mod scalar;
+mod service;
+
+pub(crate) use health::default_health;
+pub(crate) use listener::{DraftListener, Redirect};
+pub(crate) use rollout::DraftRollout;
+pub(crate) use scalar::{article, old_boolean};
+pub(crate) use service::{DraftService, soonest_healthy, variable_name};
+
+use crate::codes;
+use crate::diagnostic::{Diagnostic, Report};
+use crate::keys::{self, Keys};
+use crate::nearest::suggest;
+use crate::resolve::CertificateRequest;
+use crate::source::Span;
+use crate::tree::{Entry, Kind, Node};
+use landfall_model::{CertificateName, Hook, ListenerName, NameError, ServiceName};
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+/// A value with its place.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct At<T> {
+    pub(crate) value: T,
+    pub(crate) span: Span,
+}
+
+/// Everything that a stack's tree says, before the parts are held against each other.
+pub(crate) struct Draft {
+    pub(crate) services: BTreeMap<ServiceName, At<Option<DraftService>>>,
+    pub(crate) certificates: BTreeMap<CertificateName, At<Option<CertificateRequest>>>,
+    pub(crate) listeners: BTreeMap<ListenerName, At<Option<DraftListener>>>,
+    pub(crate) hooks: Vec<DraftHook>,
+    pub(crate) rollout: Option<DraftRollout>,
+}
+
+/// A hook with the places that cross checks point at.
+pub(crate) struct DraftHook {
+    pub(crate) service: Option<At<ServiceName>>,
+    pub(crate) hook: Option<Hook>,
+}
+
+/// The map of a named thing.
+pub(crate) struct Fields<'n> {
+    node: &'n Node,
+    /// Where the thing is named; missing keys are reported there.
+    pub(crate) owner: Span,
+    /// The thing, like "service `web`".
+    pub(crate) what: String,
+}
+
+impl<'n> Fields<'n> {
+    /// A key that has a value.
+    pub(crate) fn get(&self, key: &str) -> Option<&'n Entry> {
+        self.node.get(key).filter(|entry| !entry.value.is_null())
+    }
+
+    /// Whether the key stands there at all.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.node.get(key).is_some()
+    }
+
+    /// A key of this thing, for messages.
+    pub(crate) fn of(&self, key: &str) -> String {
+        format!("`{key}` of {}", self.what)
+    }
+}
+
+/// Reads values and reports what is wrong with them.
+pub(crate) struct Decoder<'r, 's> {
+    pub(crate) report: &'r mut Report<'s>,
+}
+
+impl Decoder<'_, '_> {
+    pub(crate) fn add(&mut self, diagnostic: Diagnostic) {
+        self.report.add(diagnostic);
+    }
+
+    /// Reads the whole tree of one stack, after overlays and references.
+    pub(crate) fn draft(&mut self, root: &Node) -> Draft {
+        let services = self.named(root, "services", "service", |decoder, entry, what| {
+            decoder.service(entry, what)
+        });
+        let certificates =
+            self.named(root, "certificates", "certificate", |decoder, entry, what| {
+                decoder.certificate(entry, what)
+            });
+        let listeners = self.named(root, "listeners", "listener", |decoder, entry, what| {
+            decoder.listener(entry, what)
+        });
+        let hooks = self.hooks(root);
+        let rollout = self.rollout(root);
+        Draft { services, certificates, listeners, hooks, rollout }
+    }
+
+    /// Reads a map of named things. A thing that could not be read still has its name.
+    fn named<N, T>(
+        &mut self,
+        root: &Node,
+        key: &str,
+        thing: &str,
+        mut read: impl FnMut(&mut Self, &Entry, String) -> Option<T>,
+    ) -> BTreeMap<N, At<Option<T>>>
+    where
+        N: FromStr<Err = NameError> + Ord,
+    {
+        let mut all = BTreeMap::new();
+        let Some(entries) = root.get(key).and_then(|entry| self.map_of(entry, thing)) else {
+            return all;
+        };
+        for entry in entries {
+            let name = self.name::<N>(&entry.key, &entry.key_span, thing);
+            let value = if entry.value.is_null() {
+                self.no_value(entry, thing);
+                None
+            } else {
+                read(self, entry, format!("{thing} `{}`", entry.key))
+            };
+            if let Some(name) = name {
+                all.insert(name, At { value, span: entry.key_span.clone() });
+            }
+        }
+        all
+    }
+
+    /// The entries under a key that holds named things.
+    pub(crate) fn map_of<'n>(&mut self, entry: &'n Entry, thing: &str) -> Option<&'n [Entry]> {
+        match &entry.value.kind {
+            Kind::Map(entries) => Some(entries),
+            Kind::Unknown => None,
+            Kind::Null => {
+                self.no_value(entry, &entry.key);
+                None
+            }
+            _ => {
+                let message = format!(
+                    "`{}` must be a map from names to {thing}s, not {}",
+                    entry.key,
+                    entry.value.what()
+                );
+                self.add(
+                    Diagnostic::error(codes::WRONG_TYPE, entry.value.span.clone(), message)
+                        .caret("expected a map")
+                        .help(format!(
+                            "write the name of each {thing} as a key under `{}`",
+                            entry.key
+                        )),
+                );
+                None
+            }
+        }
+    }
+
+    /// The map of one thing, with unknown and empty keys reported.
+    pub(crate) fn fields<'n>(
+        &mut self,
+        node: &'n Node,
+        keys: &Keys,
+        owner: &Span,
+        what: String,
+    ) -> Option<Fields<'n>> {
+        let Kind::Map(entries) = &node.kind else {
+            self.wrong_type(node, &what, "a map", Some(example(keys)));
+            return None;
+        };
+        for entry in entries {
+            if !self.known(entry, keys, &what) {
+                continue;
+            }
+            if entry.value.is_null() {
+                self.no_value(entry, &entry.key);
+            }
+        }
+        Some(Fields { node, owner: owner.clone(), what })
+    }
+
+    /// Reports a key that the map does not have.
+    pub(crate) fn known(&mut self, entry: &Entry, keys: &Keys, what: &str) -> bool {
+        if keys.names().any(|name| name == entry.key) {
+            return true;
+        }
+        let key = &entry.key;
+        if let Some(capability) = keys.capability(key) {
+            self.not_yet(&entry.key_span, &format!("`{key}` of {what}"), capability);
+            return false;
+        }
+        self.add(
+            Diagnostic::error(
+                codes::UNKNOWN_KEY,
+                entry.key_span.clone(),
+                format!("{what} has no key `{key}`"),
+            )
+            .caret("unknown key")
+            .help_if(suggest(key, keys.names(), &format!("the keys of {}", keys.what))),
+        );
+        false
+    }
+
+    /// Reports something of the design that this version cannot do.
+    pub(crate) fn not_yet(&mut self, span: &Span, what: &str, capability: &str) {
+        self.add(
+            Diagnostic::error(
+                codes::NOT_YET,
+                span.clone(),
+                format!("{what} is not part of this version of Landfall"),
+            )
+            .caret(format!("belongs to {capability}"))
+            .help("remove it for now; a later version brings it under this name"),
+        );
+    }
+
+    pub(crate) fn no_value(&mut self, entry: &Entry, what: &str) {
+        let stop = matches!(entry.value.kind, Kind::Null).then(|| entry.key_span.clone());
+        let help = if keys::TOP.names().any(|name| name == what) {
+            "write its content below it, indented, or remove the key"
+        } else {
+            "write a value behind the colon, or remove the key; only a stack may write `null`, to take away what it inherits"
+        };
+        self.add(
+            Diagnostic::error(
+                codes::NO_VALUE,
+                stop.unwrap_or_else(|| entry.value.span.clone()),
+                format!("`{}` has no value", entry.key),
+            )
+            .help(help),
+        );
+    }
+
+    /// A key that must be there.
+    pub(crate) fn required<'n>(
+        &mut self,
+        fields: &Fields<'n>,
+        key: &str,
+        example: &str,
+    ) -> Option<&'n Entry> {
+        if !fields.has(key) {
+            self.add(
+                Diagnostic::error(
+                    codes::MISSING_KEY,
+                    fields.owner.clone(),
+                    format!("{} has no `{key}`", fields.what),
+                )
+                .caret(format!("needs `{key}`"))
+                .help(format!("add it, like `{example}`")),
+            );
+        }
+        fields.get(key)
+    }
+
+    /// Reports two keys of which only one can be given.
+    pub(crate) fn exclusive(&mut self, fields: &Fields<'_>, one: &Entry, two: &Entry, help: &str) {
+        self.add(
+            Diagnostic::error(
+                codes::EXCLUSIVE,
+                two.key_span.clone(),
+                format!("{} has both `{}` and `{}`", fields.what, one.key, two.key),
+            )
+            .caret("and this")
+            .label(one.key_span.clone(), "this")
+            .help(help),
+        );
+    }
+
+    /// Reports a key that has no meaning beside what else is said.
+    pub(crate) fn not_here(&mut self, entry: &Entry, message: String, help: &str) {
+        self.add(
+            Diagnostic::error(codes::NOT_HERE, entry.key_span.clone(), message)
+                .caret("not here")
+                .help(help),
+        );
+    }
+
+    /// A name, checked.
+    pub(crate) fn name<N: FromStr<Err = NameError>>(
+        &mut self,
+        text: &str,
+        span: &Span,
+        thing: &str,
+    ) -> Option<N> {
+        match text.parse() {
+            Ok(name) => Some(name),
+            Err(error) => {
+                self.add(
+                    Diagnostic::error(
+                        codes::BAD_NAME,
+                        span.clone(),
+                        format!("`{text}` is not a name for the {thing}"),
+                    )
+                    .caret("not a name")
+                    .help(name_help(text, thing, &error)),
+                );
+                None
+            }
+        }
+    }
+
+    fn certificate(&mut self, entry: &Entry, what: String) -> Option<CertificateRequest> {
+        let fields = self.fields(&entry.value, &keys::CERTIFICATE, &entry.key_span, what)?;
+        let names = self.required(&fields, "names", "names: [shop.example]")?;
+        let names = self.hosts(Some(names), &fields.of("names"), true)?;
+        Some(CertificateRequest { names })
+    }
+}
+
+fn example(keys: &Keys) -> String {
+    let names: Vec<&str> = keys.names().collect();
+    format!("{} is a map with the keys {}", keys.what, crate::nearest::list(&names))
+}
+
+/// What to write instead of a text that is not a name.
+fn name_help(text: &str, thing: &str, error: &NameError) -> String {
+    let also = if thing == "option" { '_' } else { '-' };
+    let mut better = String::new();
+    for character in text.to_lowercase().chars() {
+        let character = if character.is_ascii_alphanumeric() { character } else { also };
+        if better.is_empty() && !character.is_ascii_lowercase() {
+            continue;
+        }
+        if character == also && better.ends_with(also) {
+            continue;
+        }
+        better.push(character);
+    }
+    better.truncate(40);
+    let better = better.trim_end_matches(also);
+    let rule = format!(
+        "a name has up to 40 lower-case letters, digits and `{also}`, and begins with a letter"
+    );
+    if better.is_empty() || *error == NameError::Empty || text.contains("${") {
+        rule
+    } else {
+        format!("{rule}; write `{better}`")
+    }
+}
