@@ -38,6 +38,7 @@ impl Cgroups {
             let Some(path) = own_path(&own, mount.controllers.as_deref()) else { continue };
             let here = mount.folder.join(path.trim_start_matches('/'));
             let here = if here.is_dir() { here } else { mount.folder.clone() };
+            let here = if mount.controllers.is_none() { delegated(here) } else { here };
             let parent = here.join(PARENT);
             if std::fs::create_dir_all(&parent).is_err() {
                 continue;
@@ -171,6 +172,23 @@ fn legacy_limits(controller: &str, resources: &Resources) -> Vec<(&'static str, 
 const fn quota(thousandths: u64) -> u64 {
     let quota = thousandths.saturating_mul(CPU_PERIOD) / 1000;
     if quota < 1000 { 1000 } else { quota }
+}
+
+/// The group to divide: our own, or the one above when that was given to us to divide and we sit in
+/// a leaf of it (systemd: `Delegate=yes` and `DelegateSubgroup=`). Limits cannot be set below a
+/// group that has processes itself.
+fn delegated(own: PathBuf) -> PathBuf {
+    let marked = |folder: &Path| {
+        ["user.delegate", "trusted.delegate"].iter().any(|name| {
+            let mut value = [0_u8; 8];
+            rustix::fs::getxattr(folder, *name, &mut value[..])
+                .is_ok_and(|size| &value[..size] == b"1")
+        })
+    };
+    match own.parent() {
+        Some(above) if marked(above) => above.to_owned(),
+        _ => own,
+    }
 }
 
 /// Lets the groups below limit memory and processors. Fails where processes are in our own group

@@ -3,13 +3,13 @@
 use crate::host::{Host, LocalEngineOptions, disk_failed, parse_folder_name};
 use crate::load_balancer::LoadBalancer;
 use crate::stack::{Ask, Opening, Stack};
-use crate::{disk, logs, process, session};
+use crate::{disk, findings, logs, process, session};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use landfall_engine::{
     Capabilities, Engine, EngineError, ExecRequest, LogLine, LogQuery, Materials, Session,
 };
-use landfall_model::{Content, Desired, Fence, Finding, Observed, Severity, StackId, Strategy};
+use landfall_model::{Content, Desired, Fence, Finding, Observed, StackId, Strategy};
 use landfall_protocol::shim::EXEC_MARKER;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -207,40 +207,7 @@ impl Engine for LocalEngine {
     }
 
     async fn check(&self, _stack: &StackId, content: &Content) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        if let Some(why) = self.host.users.why_not() {
-            findings.push(Finding {
-                severity: Severity::Note,
-                code: "LF0301".to_owned(),
-                message: format!("services are not isolated from one another: {why}"),
-                help: Some("run the agent as root, from a folder others may pass through".into()),
-            });
-        }
-        let limited: Vec<&str> = content
-            .services
-            .iter()
-            .filter(|(_, s)| s.resources.cpu.is_some() || s.resources.memory.is_some())
-            .map(|(name, _)| name.as_str())
-            .collect();
-        if let Some(why) = self.host.cgroups.why_not()
-            && !limited.is_empty()
-        {
-            findings.push(Finding {
-                severity: Severity::Warning,
-                code: "LF0302".to_owned(),
-                message: format!("limits of {} are not enforced: {why}", limited.join(", ")),
-                help: None,
-            });
-        }
-        if self.host.ports.overlaps_ephemeral() {
-            findings.push(Finding {
-                severity: Severity::Warning,
-                code: "LF0303".to_owned(),
-                message: "the range of instance ports overlaps the kernel's own range".to_owned(),
-                help: Some("change net.ipv4.ip_local_port_range".to_owned()),
-            });
-        }
-        findings
+        findings::of(&self.host, content)
     }
 
     async fn apply(

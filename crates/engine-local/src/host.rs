@@ -11,7 +11,7 @@ use landfall_model::{ServiceName, StackId, VolumeName};
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How an engine is set up.
 #[derive(Clone)]
@@ -139,6 +139,25 @@ fn folder_name(stack: &StackId) -> String {
 pub(crate) fn parse_folder_name(name: &str) -> Option<StackId> {
     let (app, stack) = name.split_once('.')?;
     Some(StackId { app: app.parse().ok()?, stack: stack.parse().ok()? })
+}
+
+/// The parts of releases, once somebody has offered them: the newest offer counts, also for what
+/// began to wait before it.
+#[derive(Clone, Default)]
+pub(crate) struct Offer(Arc<Mutex<Option<Arc<dyn Materials>>>>);
+
+impl Offer {
+    pub fn new(materials: Option<Arc<dyn Materials>>) -> Self {
+        Self(Arc::new(Mutex::new(materials)))
+    }
+
+    pub fn take_over(&self, materials: Arc<dyn Materials>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(materials);
+    }
+
+    pub fn newest(&self) -> Option<Arc<dyn Materials>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// The folder of one stack.

@@ -3,10 +3,10 @@
 use crate::disk;
 use crate::flag::raised;
 use crate::health::{self, Subject, Verdict};
-use crate::host::{Host, StackFolder};
+use crate::host::{Host, Offer, StackFolder};
 use crate::run::{self, Run, RunState};
 use crate::workplace;
-use landfall_engine::{EngineError, Materials};
+use landfall_engine::EngineError;
 use landfall_model::{Group, GroupId, StackId};
 use landfall_protocol::shim::{self, Exit, Identity, Purpose, Spec};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub(crate) struct Order {
     pub what: Group,
     pub place: u16,
     pub restarts: u32,
-    pub materials: Option<Arc<dyn Materials>>,
+    pub materials: Offer,
 }
 
 /// Where an instance begins.
@@ -159,7 +159,7 @@ impl Keeper {
         let artifact = self
             .host
             .artifacts
-            .get(digest, order.materials.clone())
+            .get(digest, order.materials.newest())
             .await
             .map_err(|error: EngineError| error.to_string())?;
         let address = self.host.ports.take().ok_or("no port is left in the reserved range")?;

@@ -6,11 +6,10 @@
 
 use crate::disk;
 use crate::flag::raised;
-use crate::host::{Host, StackFolder};
+use crate::host::{Host, Offer, StackFolder};
 use crate::log;
 use crate::run::{Run, RunState};
 use crate::workplace;
-use landfall_engine::Materials;
 use landfall_model::{Job, JobId, JobState, Millis, StackId, Stop, Timestamp};
 use landfall_protocol::shim::{self, Exit, Purpose, Spec, Started};
 use std::path::{Path, PathBuf};
@@ -128,7 +127,7 @@ pub(crate) struct JobKeeper {
     pub id: JobId,
     /// What to run, when it is wanted; none for a job of an earlier life.
     pub job: Option<Box<Job>>,
-    pub materials: Option<Arc<dyn Materials>>,
+    pub materials: Offer,
     pub stop: watch::Receiver<bool>,
     pub news: mpsc::UnboundedSender<(JobId, JobNews)>,
 }
@@ -210,7 +209,7 @@ impl JobKeeper {
 
     async fn make(&self, job: &Job, folder: &Path) -> Result<Arc<Spec>, String> {
         let digest = &job.service.artifact.digest;
-        let got = self.host.artifacts.get(digest, self.materials.clone()).await;
+        let got = self.host.artifacts.get(digest, self.materials.newest()).await;
         let artifact = got.map_err(|error| error.to_string())?;
         self.place(job, folder, &artifact).map_err(|error| error.to_string()).map(Arc::new)
     }

@@ -18,6 +18,7 @@ mod artifact;
 mod cgroup;
 mod disk;
 mod engine;
+mod findings;
 mod flag;
 mod health;
 mod host;

@@ -22,6 +22,11 @@ pub(crate) fn owner(address: SocketAddr, family: &Family) -> Owner {
         return Owner::Nobody;
     }
     let mut strange = sockets;
+    let mut hidden = false;
+    let mut remove_held = |pid, strange: &mut BTreeSet<u64>| match held_by(pid) {
+        Some(held) => strange.retain(|socket| !held.contains(socket)),
+        None => hidden = true,
+    };
     if let Some(main) = &family.main {
         remove_held(main.pid, &mut strange);
     }
@@ -30,43 +35,42 @@ pub(crate) fn owner(address: SocketAddr, family: &Family) -> Owner {
             remove_held(member.pid, &mut strange);
         }
     }
-    match strange.first() {
+    match strange.first().map(|socket| who(*socket)) {
         None => Owner::Instance,
-        Some(socket) => Owner::Other(who(*socket)),
+        Some(Some(who)) => Owner::Other(who),
+        // A process of the instance hides what it has from this user, and nobody who can be seen
+        // has the socket: then it is taken for the instance's own.
+        Some(None) if hidden => Owner::Instance,
+        Some(None) => Owner::Other("another process".to_owned()),
     }
 }
 
-fn remove_held(pid: u32, sockets: &mut BTreeSet<u64>) {
-    for held in held_by(pid) {
-        sockets.remove(&held);
-    }
-}
-
-fn held_by(pid: u32) -> Vec<u64> {
-    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
-    entries
+/// The sockets that a process has; none when they may not be seen.
+fn held_by(pid: u32) -> Option<BTreeSet<u64>> {
+    let entries = match std::fs::read_dir(format!("/proc/{pid}/fd")) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return None,
+        Err(_) => return Some(BTreeSet::new()),
+    };
+    let sockets = entries
         .flatten()
         .filter_map(|entry| {
             let target = std::fs::read_link(entry.path()).ok()?;
             target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
         })
-        .collect()
+        .collect();
+    Some(sockets)
 }
 
 /// A name for whoever has a socket, as far as it can be seen.
-fn who(socket: u64) -> String {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return "another process".to_owned() };
-    entries
+fn who(socket: u64) -> Option<String> {
+    let pid = std::fs::read_dir("/proc")
+        .ok()?
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .find(|pid| held_by(*pid).contains(&socket))
-        .map_or_else(
-            || "another process".to_owned(),
-            |pid| {
-                let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-                format!("another process ({pid} {})", name.trim())
-            },
-        )
+        .find(|pid| held_by(*pid).is_some_and(|held| held.contains(&socket)))?;
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Some(format!("another process ({pid} {})", name.trim()))
 }
 
 /// The inodes of sockets that listen where a connection to this address may end.

@@ -101,10 +101,11 @@ async fn read_all(folder: &Path, query: &LogQuery, sender: &Sender) -> Result<()
         }
         looks = looks.wrapping_add(1);
         if !busy {
+            // Only those that have been read to their end.
+            sources.retain(|id, _| folder.join(id).is_dir());
             tokio::time::sleep(LOOK).await;
         }
     }
-    Ok(())
 }
 
 /// The last lines of every instance that is meant, by time.
@@ -149,7 +150,6 @@ fn search(folder: &Path, query: &LogQuery, sources: &mut BTreeMap<String, Source
         let follower = Follower::new(folder.join(&id).join(shim::LOG));
         sources.insert(id.clone(), Source { group, id, follower });
     }
-    sources.retain(|id, _| folder.join(id).is_dir());
 }
 
 /// Sends what is new, and says whether there was anything.

@@ -10,7 +10,8 @@ use std::sync::{Mutex, PoisonError};
 /// Whether services are kept apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isolation {
-    /// Each service of each stack has its own user and group id, from here on. Needs root.
+    /// Each service of each stack has its own user and group id, from here on. Needs root. The
+    /// usual range is one that systemd leaves unused (<https://systemd.io/UIDS-GIDS/>).
     PerService {
         /// The first id that may be given.
         first: u32,
@@ -23,7 +24,7 @@ pub enum Isolation {
 
 impl Default for Isolation {
     fn default() -> Self {
-        Self::PerService { first: 61_200, count: 800 }
+        Self::PerService { first: 60_600, count: 580 }
     }
 }
 

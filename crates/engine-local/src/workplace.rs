@@ -82,7 +82,7 @@ fn with_volumes(host: &Host, request: &Request<'_>) -> Result<PathBuf, DiskError
 }
 
 /// A path that stays inside: relative, and no `..`.
-fn inner_path(text: &str) -> Option<PathBuf> {
+pub(crate) fn inner_path(text: &str) -> Option<PathBuf> {
     let mut path = PathBuf::new();
     for component in Path::new(text).components() {
         match component {

@@ -1,9 +1,16 @@
 //! For tests: the hidden verbs of the shim, and a small service that can misbehave.
 
+use landfall_engine::{Engine as _, EngineError, KeyPair, Materials};
+use landfall_engine_local::{
+    Isolation, LoadBalancer, LocalEngine, LocalEngineOptions, StackPart, StackStats,
+};
+use landfall_model::{Certificate, CertificateName, Digest, ListenerName, StackId};
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn main() -> ExitCode {
@@ -13,6 +20,7 @@ fn main() -> ExitCode {
     match verb.to_str() {
         Some("shim") if rest.len() == 1 => landfall_engine_local::shim::run(Path::new(&rest[0])),
         Some("shim-exec") => landfall_engine_local::shim::exec(rest),
+        Some("engine") => engine(&texts(&rest)),
         Some("serve") => serve(&texts(&rest)),
         Some("spam") => spam(&texts(&rest)),
         _ => ExitCode::from(2),
@@ -21,6 +29,67 @@ fn main() -> ExitCode {
 
 fn texts(arguments: &[std::ffi::OsString]) -> Vec<String> {
     arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect()
+}
+
+/// `engine FOLDER DESIRED PORT`: an engine that brings about one desired state until it is killed.
+fn engine(arguments: &[String]) -> ExitCode {
+    let run = async {
+        let text = std::fs::read_to_string(&arguments[1]).map_err(|error| error.to_string())?;
+        let desired = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        let first: u16 = arguments[2].parse().map_err(|_| "a port".to_owned())?;
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let mut options = LocalEngineOptions::new(
+            (&arguments[0]).into(),
+            program,
+            "boot-1".to_owned(),
+            Arc::new(|_: &Path, _: &Path| Err("nothing can be unpacked".to_owned())),
+        );
+        options.ports = first..=first + 59;
+        options.isolate = Isolation::None;
+        let engine =
+            LocalEngine::open(options, Arc::new(Nobody)).await.map_err(|e| e.to_string())?;
+        engine.apply(desired, Arc::new(Nobody)).await.map_err(|error| error.to_string())?;
+        std::future::pending::<Result<(), String>>().await
+    };
+    let ended = tokio::runtime::Runtime::new()
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| runtime.block_on(run));
+    eprintln!("{ended:?}");
+    ExitCode::FAILURE
+}
+
+/// A load balancer without clients, and a store without parts.
+struct Nobody;
+
+#[async_trait::async_trait]
+impl LoadBalancer for Nobody {
+    async fn configure(
+        &self,
+        _: &StackId,
+        _: StackPart,
+    ) -> Result<BTreeMap<ListenerName, String>, EngineError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn stats(&self, _: &StackId) -> Result<StackStats, EngineError> {
+        Ok(StackStats::default())
+    }
+}
+
+#[async_trait::async_trait]
+impl Materials for Nobody {
+    async fn blob(&self, digest: &Digest) -> Result<PathBuf, EngineError> {
+        Err(EngineError::NotFound(digest.to_string()))
+    }
+
+    async fn certificate(
+        &self,
+        _: &StackId,
+        name: &CertificateName,
+        _: &Certificate,
+    ) -> Result<KeyPair, EngineError> {
+        Err(EngineError::NotFound(name.to_string()))
+    }
 }
 
 /// `serve [after MILLIS] [status CODE]`: answers on `HOST:PORT` with what it knows of itself.
@@ -56,6 +125,9 @@ fn answer(mut stream: TcpStream, status: u64) {
     if BufReader::new(copy.take(8192)).read_line(&mut line).is_err() {
         return;
     }
+    // Unhealthy for as long as a file is there.
+    let sick = Path::new(&std::env::var("SICK").unwrap_or_default()).exists();
+    let status = if sick { 500 } else { status };
     let body = match line.split(' ').nth(1) {
         Some("/pid") => std::process::id().to_string(),
         Some("/folder") => format!("{:?}", std::env::current_dir()),

@@ -48,6 +48,7 @@ fn become_program(arguments: &Arguments) -> Result<std::convert::Infallible, Str
         .map_err(|error| error.to_string())?
         .ok_or_else(|| format!("{} has no {}", arguments.folder.display(), shim::SPEC))?;
     let _ = rustix::process::setsid();
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     for group in &spec.cgroups {
         // Named in the log, not fatal: limits are a promise of the host, not of the program.
         if let Err(error) = std::fs::write(group.join("cgroup.procs"), "0") {

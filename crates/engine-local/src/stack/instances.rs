@@ -7,10 +7,10 @@ use crate::instance::{Beginning, Keeper, News, Order};
 use crate::place::Place;
 use crate::run::Run;
 use landfall_model::{GroupId, Millis, ServiceName, Timestamp};
-use landfall_protocol::shim::{self, Exit, Purpose, Spec};
+use landfall_protocol::shim::{self, Exit, Spec};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::watch;
 
 /// How long after the end of a drain an instance is stopped even though the load balancer could
@@ -53,7 +53,7 @@ pub(crate) struct Instance {
     pub why: Option<String>,
     /// Whether a client may have been sent to it.
     pub exposed: bool,
-    stop: watch::Sender<bool>,
+    pub(super) stop: watch::Sender<bool>,
 }
 
 impl Instance {
@@ -92,58 +92,7 @@ pub(crate) struct Last {
 }
 
 impl Stack {
-    /// Takes over the instances of an earlier life.
-    pub(super) fn adopt_instances(&mut self) {
-        let Ok(entries) = std::fs::read_dir(self.folder.instances()) else { return };
-        for entry in entries.flatten() {
-            let folder = entry.path();
-            if Run::is_buried(&folder) {
-                continue;
-            }
-            match disk::read_record::<Spec>(&folder.join(shim::SPEC)) {
-                Ok(Some(spec)) => self.adopt(Arc::new(spec)),
-                Ok(None) => discard(&folder),
-                Err(error) => {
-                    tracing::warn!(%error, "an instance whose record is broken is removed");
-                    let id = entry.file_name().to_string_lossy().into_owned();
-                    let family = crate::process::Family { id, ..Default::default() };
-                    crate::process::sweep(&family, &Default::default(), Duration::from_secs(2));
-                    discard(&folder);
-                }
-            }
-        }
-    }
-
-    fn adopt(&mut self, spec: Arc<Spec>) {
-        let Purpose::Instance { place, restarts, drain, .. } = spec.purpose else { return };
-        if let Some(address) = spec.address {
-            self.host.ports.keep(address.port());
-        }
-        let slot = self.slots.entry((spec.group.clone(), place)).or_default();
-        slot.place.restarts = slot.place.restarts.max(restarts);
-        let id = spec.id.clone();
-        let created = spec.created;
-        let stop = self.spawn_keeper(id.clone(), Beginning::Found(Arc::clone(&spec)));
-        let instance = Instance {
-            group: spec.group.clone(),
-            place,
-            drain,
-            phase: Phase::Starting,
-            since: created,
-            created,
-            pid: None,
-            ready: false,
-            was_ready: false,
-            unhealthy: false,
-            why: None,
-            exposed: true,
-            spec: Some(spec),
-            stop,
-        };
-        self.instances.insert(id, instance);
-    }
-
-    fn spawn_keeper(&mut self, id: String, beginning: Beginning) -> watch::Sender<bool> {
+    pub(super) fn spawn_keeper(&mut self, id: String, beginning: Beginning) -> watch::Sender<bool> {
         let (stop, stopped) = watch::channel(false);
         let keeper = Keeper {
             host: Arc::clone(&self.host),
@@ -396,7 +345,7 @@ fn describe(exit: Option<&Exit>) -> String {
     format!("{how} after {seconds:.1} s{memory}")
 }
 
-fn discard(folder: &std::path::Path) {
+pub(super) fn discard(folder: &std::path::Path) {
     if let Err(error) = disk::remove_folder(folder) {
         tracing::warn!(%error, "the folder of an ended instance stays");
     }

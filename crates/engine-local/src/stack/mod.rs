@@ -4,6 +4,7 @@
 //! job, words from the load balancer, the passing of time. After each it looks at the whole again.
 //! It never waits for anything but the next message, so nothing can hold it up.
 
+mod adopt;
 mod instances;
 mod jobs;
 mod observe;
@@ -11,7 +12,7 @@ mod shares;
 
 use crate::disk;
 use crate::flag::raised;
-use crate::host::{Host, StackFolder};
+use crate::host::{Host, Offer, StackFolder};
 use crate::instance::News;
 use crate::job::JobNews;
 use crate::load_balancer::StackStats;
@@ -47,7 +48,7 @@ pub(crate) struct Stack {
     id: StackId,
     folder: StackFolder,
     desired: Desired,
-    materials: Option<Arc<dyn Materials>>,
+    materials: Offer,
     instances: BTreeMap<String, Instance>,
     slots: BTreeMap<(GroupId, u16), Slot>,
     /// Until when groups that drained may go on draining after they are not desired any more.
@@ -121,7 +122,7 @@ impl Stack {
             id,
             folder,
             desired,
-            materials,
+            materials: Offer::new(materials),
             instances: BTreeMap::new(),
             slots: BTreeMap::new(),
             drained: BTreeMap::new(),
@@ -204,8 +205,14 @@ impl Stack {
         self.slots.retain(|(group, place), _| {
             desired.groups.get(group).is_some_and(|wanted| *place < wanted.replicas)
         });
+        // What could not be prepared is tried again at once: the offer is new.
+        for slot in self.slots.values_mut() {
+            if slot.last.as_ref().is_some_and(|last| last.id.is_none()) {
+                slot.place.not_before = None;
+            }
+        }
         self.desired = desired;
-        self.materials = Some(materials);
+        self.materials.take_over(materials);
     }
 
     fn hear_of_load_balancer(&mut self, heard: Heard) {

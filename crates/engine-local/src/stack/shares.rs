@@ -15,7 +15,7 @@ impl Stack {
     pub(super) fn tell_load_balancer(&mut self) {
         // Without materials, listeners would be told without their certificates: it goes on with
         // what it has until somebody brings them.
-        let Some(materials) = self.materials.clone() else { return };
+        let Some(materials) = self.materials.newest() else { return };
         let content = self.wanted_content();
         let before = self.wanted.borrow().clone();
         let revision = match &before {

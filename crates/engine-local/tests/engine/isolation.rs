@@ -75,7 +75,7 @@ async fn as_root_each_service_has_its_own_user() {
     let instance = &seen.groups[&group(1)].instances[0];
     let owner = |path: &std::path::Path| std::fs::metadata(path).unwrap().uid();
     let user = owner(format!("/proc/{}", instance.pid.unwrap()).as_ref());
-    assert!(user >= 61_200, "{user}");
+    assert!(user >= 60_600, "{user}");
     assert_eq!(owner(&world.folder.path().join("volumes/shop.local/web/data")), user);
     assert_eq!(world.engine.check(&stack(), &content()).await, []);
     let spec = world.instances().join(&instance.id).join("spec.json");

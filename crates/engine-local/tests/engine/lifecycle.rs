@@ -222,3 +222,46 @@ async fn material_that_is_gone_is_a_problem_and_comes_back() {
     let seen = world.until_ready(1, 1).await;
     assert_eq!(seen.problems, Vec::<String>::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sick_instance_gets_nothing_until_it_is_well_again() {
+    let mut world = World::new().await;
+    let sick = world.blobs.path().join("sick");
+    let mut service = serve();
+    service.env.insert("SICK".into(), sick.display().to_string());
+    world.want(&[(1, 1, 1, &service)]).await;
+    let seen = world.until_ready(1, 1).await;
+    let id = seen.groups[&group(1)].instances[0].id.clone();
+    std::fs::write(&sick, "").unwrap();
+    let seen = world
+        .until("unhealthy", |seen| {
+            seen.groups.get(&group(1)).is_some_and(|status| {
+                status.instances[0].state == InstanceState::Unhealthy && status.ready == 0
+            })
+        })
+        .await;
+    assert!(seen.groups[&group(1)].failing.clone().unwrap().contains("500"));
+    eventually("out of traffic", || world.balancer.target(&id).is_some_and(|t| !t.healthy)).await;
+    std::fs::remove_file(&sick).unwrap();
+    let seen = world.until_ready(1, 1).await;
+    assert_eq!(seen.groups[&group(1)].instances[0].id, id, "it was not restarted");
+    eventually("in traffic", || world.balancer.target(&id).is_some_and(|t| t.healthy)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_signalled_while_the_load_balancer_cannot_be_told() {
+    let mut world = World::new().await;
+    world.want(&[(1, 1, 1, &serve())]).await;
+    let seen = world.until_ready(1, 1).await;
+    let id = seen.groups[&group(1)].instances[0].id.clone();
+    eventually("in traffic", || world.balancer.target(&id).is_some_and(|t| t.healthy)).await;
+    *world.balancer.refuse.lock().unwrap() = Some("the edge is gone".into());
+    world.want(&[]).await;
+    world
+        .until("a problem", |seen| seen.problems.iter().any(|p| p.contains("the edge is gone")))
+        .await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!marked(&id).is_empty());
+    *world.balancer.refuse.lock().unwrap() = None;
+    world.until_nothing().await;
+}
