@@ -7,7 +7,8 @@
 #
 # moto and s3rver speak S3, fake-gcs-server Google Cloud Storage, Azurite Azure blobs. All listen on
 # 127.0.0.1 and keep everything in memory or below the cache folder. s3rver ignores
-# `If-None-Match`: it is the store that must be refused. A server that cannot be had is left out,
+# `If-None-Match`: it is the store that must be refused. fake-gcs-server writes by Google's JSON API
+# alone and has a small translator before it, gcs-xml.py. A server that cannot be had is left out,
 # with a line on stderr; its tests are then skipped by name.
 set -euo pipefail
 
@@ -89,7 +90,8 @@ start_gcs() {
     { curl -fsS -o /dev/null "$(url gcs)/storage/v1/b/landfall" 2>/dev/null ||
       curl -fsS -o /dev/null -H 'content-type: application/json' -d '{"name":"landfall"}' \
         "$(url gcs)/storage/v1/b?project=test"; } &&
-    echo "export LANDFALL_TEST_GCS=$(url gcs)"
+    launch gcs-xml python3 "$(dirname "$0")/gcs-xml.py" PORT "$(url gcs)" &&
+    echo "export LANDFALL_TEST_GCS=$(url gcs-xml)"
 }
 
 start_azure() {
@@ -107,13 +109,13 @@ start)
   done
   ;;
 stop)
-  for server in moto s3rver gcs azure; do
+  for server in moto s3rver gcs-xml gcs azure; do
     if alive "$server"; then kill "$(cat "$run/$server.pid")" || true; fi
     rm -f "$run/$server.pid" "$run/$server.port"
   done
   ;;
 *)
-  sed -n '2,11p' "$0" >&2
+  sed -n '2,13p' "$0" >&2
   exit 2
   ;;
 esac

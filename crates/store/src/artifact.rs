@@ -52,7 +52,9 @@ pub enum ArtifactError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// There is nothing there, or nothing is left of it.
-    #[error("the artifact {0} has no files: it is empty, or everything in it is ignored; name files with `include`, or check the path")]
+    #[error(
+        "the artifact {0} has no files: it is empty, or everything in it is ignored; name files with `include`, or check the path"
+    )]
     Empty(String),
     /// It is of a kind that is not read.
     #[error("{path} {why}")]
@@ -117,11 +119,7 @@ pub async fn unpack(archive: &Path, to: &Path) -> Result<(), ArtifactError> {
 ///
 /// # Errors
 /// As [`unpack`].
-pub async fn unpack_within(
-    archive: &Path,
-    to: &Path,
-    limits: Limits,
-) -> Result<(), ArtifactError> {
+pub async fn unpack_within(archive: &Path, to: &Path, limits: Limits) -> Result<(), ArtifactError> {
     let (archive, to) = (archive.to_owned(), to.to_owned());
     off_thread(move || unpack::unpack(&archive, &to, limits)).await
 }
@@ -141,10 +139,6 @@ async fn off_thread<T: Send + 'static>(
     blocking(move || Ok(work())).await?
 }
 
-pub(crate) fn io(
-    operation: &'static str,
-    path: &Path,
-    error: &std::io::Error,
-) -> ArtifactError {
+pub(crate) fn io(operation: &'static str, path: &Path, error: &std::io::Error) -> ArtifactError {
     StoreError::io(operation, path.display(), error).into()
 }

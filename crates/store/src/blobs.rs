@@ -2,9 +2,9 @@
 
 use crate::backend::hash_file;
 use crate::error::{Result, StoreError, blocking};
+use crate::layout;
 use crate::seal::digest_of;
 use crate::store::Store;
-use crate::layout;
 use bytes::Bytes;
 use landfall_model::Digest;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,10 @@ impl Store {
             let Some(bytes) = self.backend.get(&key).await? else { continue };
             let found = digest_of(&bytes);
             if found != *digest {
-                return Err(StoreError::corrupt(&key, format!("its bytes have the digest {found}")));
+                return Err(StoreError::corrupt(
+                    &key,
+                    format!("its bytes have the digest {found}"),
+                ));
             }
             return Ok(bytes);
         }

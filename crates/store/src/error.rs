@@ -12,7 +12,9 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The disk or a quota is full.
-    #[error("cannot {operation} {object}: no space left; free some or run `landfall prune`, then try again")]
+    #[error(
+        "cannot {operation} {object}: no space left; free some or run `landfall prune`, then try again"
+    )]
     Full {
         /// What was tried.
         operation: &'static str,
@@ -58,7 +60,9 @@ pub enum StoreError {
         why: String,
     },
     /// An object is truncated or was changed: what it holds is not what its digest says.
-    #[error("{object} is damaged: {why}; restore it from a copy of the store, or delete it if nothing needs it")]
+    #[error(
+        "{object} is damaged: {why}; restore it from a copy of the store, or delete it if nothing needs it"
+    )]
     Corrupt {
         /// The object.
         object: String,
@@ -74,7 +78,9 @@ pub enum StoreError {
         why: &'static str,
     },
     /// The place holds other things, and is no store.
-    #[error("{place} is not empty and not a store: it holds `{first}`; name an empty folder or prefix, or an existing store")]
+    #[error(
+        "{place} is not empty and not a store: it holds `{first}`; name an empty folder or prefix, or an existing store"
+    )]
     NotAStore {
         /// The place.
         place: String,
@@ -82,7 +88,9 @@ pub enum StoreError {
         first: String,
     },
     /// The store was written by a newer program.
-    #[error("{object} has format {found}, and this program reads up to {known}: use a newer landfall")]
+    #[error(
+        "{object} has format {found}, and this program reads up to {known}: use a newer landfall"
+    )]
     NewerFormat {
         /// The object.
         object: String,
@@ -92,7 +100,9 @@ pub enum StoreError {
         known: u16,
     },
     /// Two writers can win where only one may.
-    #[error("{store} cannot hold releases safely: {why}. Stores that can: a local folder, Amazon S3, Google Cloud Storage, Azure blobs, and S3 servers that honour `If-None-Match: *` under a race")]
+    #[error(
+        "{store} cannot hold releases safely: {why}. Stores that can: a local folder, Amazon S3, Google Cloud Storage, Azure blobs, and S3 servers that honour `If-None-Match: *` under a race"
+    )]
     Unsafe {
         /// The store.
         store: String,

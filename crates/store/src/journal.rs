@@ -31,7 +31,7 @@ impl Store {
         let series = self.journal_series(stack);
         let key = layout::numbered(&series.folder, sequence.0);
         let put = self.create(&key, Kind::Journal, bytes).await?;
-        if put == Put::Created && sequence.0 % HINT_EVERY == 0 {
+        if put == Put::Created && sequence.0.is_multiple_of(HINT_EVERY) {
             series.suggest(sequence.0).await;
         }
         Ok(put)

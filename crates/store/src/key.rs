@@ -111,8 +111,23 @@ mod tests {
     #[test]
     fn keys_cannot_leave_the_store() {
         for text in [
-            "", "/", "/a", "a/", "a//b", "..", "a/../b", "a/./b", "a b", "a\\b", "ä", ".git",
-            "tmp-1", "a/.DS_Store", "a\0b", "a:b", "a~",
+            "",
+            "/",
+            "/a",
+            "a/",
+            "a//b",
+            "..",
+            "a/../b",
+            "a/./b",
+            "a b",
+            "a\\b",
+            "ä",
+            ".git",
+            "tmp-1",
+            "a/.DS_Store",
+            "a\0b",
+            "a:b",
+            "a~",
         ] {
             assert!(Key::new(text).is_err(), "{text}");
         }

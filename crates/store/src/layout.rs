@@ -109,7 +109,8 @@ pub(crate) fn digest_in(folder: &Key, key: &Key) -> Result<Digest> {
         object: key.to_string(),
         why: "this folder holds blobs named by their SHA-256 and nothing else",
     };
-    let (start, hex) = key.below(folder).and_then(|rest| rest.split_once('/')).ok_or_else(foreign)?;
+    let (start, hex) =
+        key.below(folder).and_then(|rest| rest.split_once('/')).ok_or_else(foreign)?;
     if !hex.starts_with(start) || start.len() != 2 {
         return Err(foreign());
     }
@@ -125,7 +126,9 @@ mod tests {
         assert!(padded(9) < padded(10));
         assert!(padded(u64::MAX).len() == 20);
         assert_eq!(number_of(&padded(u64::MAX)), Some(u64::MAX));
-        for text in ["1", "", "0000000000000000000a", "99999999999999999999", "+0000000000000000001"] {
+        for text in
+            ["1", "", "0000000000000000000a", "99999999999999999999", "+0000000000000000001"]
+        {
             assert_eq!(number_of(text), None, "{text}");
         }
     }

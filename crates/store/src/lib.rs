@@ -44,3 +44,26 @@ pub use prune::{DEFAULT_KEEP, Pruned};
 pub use releases::Sealed;
 pub use seal::{KeyId, SealedRelease, Signature};
 pub use store::{FORMAT, Store};
+
+use std::sync::Arc;
+
+/// Names a place by what people write: a URL of a bucket (`s3://…`, `gs://…`, `az://…`), or the
+/// path of a folder. Options are for buckets, as [`Objects::open`] takes them.
+///
+/// # Errors
+/// When the URL is not understood, or the folder cannot be opened.
+pub fn backend_at(location: &str, options: &[(String, String)]) -> Result<Arc<dyn Backend>> {
+    match location.split_once("://") {
+        None => Ok(Arc::new(Folder::open(location)?)),
+        Some(("file", path)) => Ok(Arc::new(Folder::open(path)?)),
+        #[cfg(feature = "cloud")]
+        Some(_) => Ok(Arc::new(Objects::open(location, options)?)),
+        #[cfg(not(feature = "cloud"))]
+        Some(_) => {
+            let _ = options;
+            Err(StoreError::Usage(format!(
+                "`{location}` is a bucket, and this program was built without the feature `cloud`"
+            )))
+        }
+    }
+}

@@ -65,9 +65,7 @@ impl Backend for Memory {
             .range((from, Bound::Unbounded))
             .map(|(key, _)| key)
             .take_while(|key| {
-                prefix.is_root()
-                    || key.below(prefix).is_some()
-                    || key.as_str() < end.as_str()
+                prefix.is_root() || key.below(prefix).is_some() || key.as_str() < end.as_str()
             })
             .filter(|key| key.below(prefix).is_some())
             .take(limit)

@@ -7,9 +7,9 @@
 use crate::backend::{Backend, Put};
 use crate::error::{Result, StoreError};
 use crate::key::Key;
+use crate::layout;
 use crate::record::{self, Kind};
 use crate::seal::digest_of;
-use crate::layout;
 use bytes::Bytes;
 
 const ROUNDS: usize = 5;
@@ -24,7 +24,9 @@ pub(crate) async fn ensure_safe(backend: &dyn Backend) -> Result<()> {
     }
     match races(backend, &name).await {
         Ok(()) => {
-            backend.put_if_absent(&marker, record::encode(Kind::Probe, name.as_bytes(), None)).await?;
+            backend
+                .put_if_absent(&marker, record::encode(Kind::Probe, name.as_bytes(), None))
+                .await?;
             Ok(())
         }
         // Nothing can be written here, so nothing can be lost; reading goes on.

@@ -75,6 +75,31 @@ impl Store {
         Ok(pruned)
     }
 
+    /// Removes everything of a stack, and retires the blobs that only it needed.
+    ///
+    /// The journal goes first and its newest entry last, so that whoever comes after a crash in
+    /// the middle never takes an older entry for the last one.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written. Calling it again goes on.
+    pub async fn purge(&self, stack: &StackId) -> Result<()> {
+        for key in self.all_keys(&layout::journal(stack)).await? {
+            self.backend.delete(&key).await?;
+        }
+        for key in self.all_keys(&layout::stack(stack)).await? {
+            self.backend.delete(&key).await?;
+        }
+        let now = now_millis();
+        let mut used = BTreeSet::new();
+        for other in self.stacks().await?.iter().filter(|other| *other != stack) {
+            let numbers = self.release_numbers(other).await?;
+            used.append(&mut blobs_of(&self.releases_at(other, &numbers).await?));
+        }
+        let mut pruned = Pruned::default();
+        self.settle_retired(&used, now, false, &mut pruned).await?;
+        self.retire(&used, now, false, &mut pruned).await
+    }
+
     /// The releases that stay, and the numbers of those that go.
     async fn divide(
         &self,
@@ -84,9 +109,8 @@ impl Store {
     ) -> Result<(Vec<SealedRelease>, Vec<ReleaseNumber>)> {
         let numbers = self.release_numbers(stack).await?;
         let newest = numbers.len().saturating_sub(keep.max(1));
-        let stays = |index: usize, number: u64| {
-            index >= newest || needed.contains(&ReleaseNumber(number))
-        };
+        let stays =
+            |index: usize, number: u64| index >= newest || needed.contains(&ReleaseNumber(number));
         let (mut stay, mut go) = (Vec::new(), Vec::new());
         for (index, number) in numbers.iter().enumerate() {
             if stays(index, *number) { stay.push(*number) } else { go.push(*number) }

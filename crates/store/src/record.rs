@@ -72,11 +72,9 @@ pub(crate) fn encode(kind: Kind, payload: &[u8], signature: Option<&Signature>) 
 /// Reads an object of one kind and verifies its payload.
 pub(crate) fn decode(kind: Kind, key: &Key, object: &Bytes) -> Result<Record> {
     let corrupt = |why: &str| StoreError::corrupt(key, why);
-    let end = object
-        .windows(2)
-        .take(4096)
-        .position(|pair| pair == b"\n\n")
-        .ok_or_else(|| corrupt(if object.is_empty() { "it is empty" } else { "its header has no end" }))?;
+    let end = object.windows(2).take(4096).position(|pair| pair == b"\n\n").ok_or_else(|| {
+        corrupt(if object.is_empty() { "it is empty" } else { "its header has no end" })
+    })?;
     let head = std::str::from_utf8(&object[..end]).map_err(|_| corrupt("its header is no text"))?;
     let payload = object.slice(end + 2..);
     let mut lines = head.lines();
@@ -150,7 +148,9 @@ mod tests {
         let object = encode(Kind::Journal, b"{\"state\":\"shifting\"}", None);
         for length in 0..object.len() {
             let error = decode(Kind::Journal, &key(), &object.slice(..length)).expect_err("cut");
-            assert!(matches!(&error, StoreError::Corrupt { object, .. } if *object == key().to_string()));
+            assert!(
+                matches!(&error, StoreError::Corrupt { object, .. } if *object == key().to_string())
+            );
         }
         for index in 0..object.len() {
             let mut changed = object.to_vec();

@@ -52,12 +52,15 @@ impl Store {
     pub async fn open(backend: Arc<dyn Backend>) -> Result<Self> {
         let store = Self { backend, grace: GRACE };
         let key = layout::format();
-        match store.backend.get(&key).await? {
-            Some(object) => store.check_format(&key, &object)?,
+        let found = store.backend.get(&key).await?;
+        match &found {
+            Some(object) => store.check_format(&key, object)?,
             None => store.refuse_foreign().await?,
         }
         probe::ensure_safe(store.backend.as_ref()).await?;
-        store.write_format(&key).await?;
+        if found.is_none() {
+            store.write_format(&key).await?;
+        }
         Ok(store)
     }
 
@@ -117,9 +120,7 @@ impl Store {
     async fn write_format(&self, key: &Key) -> Result<()> {
         let payload = serde_json::to_vec(&FormatRecord { format: u64::from(FORMAT) })
             .expect("a number has a JSON");
-        if self.backend.get(key).await?.is_none() {
-            self.create(key, Kind::Format, &payload).await?;
-        }
+        self.create(key, Kind::Format, &payload).await?;
         Ok(())
     }
 

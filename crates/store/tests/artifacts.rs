@@ -109,9 +109,15 @@ async fn it_comes_back_read_only_and_whole() {
 async fn ignore_files_include_and_exclude_decide() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("app");
-    for name in
-        ["app.js", "node_modules/x/y.js", "build/out.js", "build/map/out.map", "secret.key", "sub/local.log", ".git/config"]
-    {
+    for name in [
+        "app.js",
+        "node_modules/x/y.js",
+        "build/out.js",
+        "build/map/out.map",
+        "secret.key",
+        "sub/local.log",
+        ".git/config",
+    ] {
         write(&root, name, name, 0o644);
     }
     write(&root, ".gitignore", "/build\nnode_modules/\n*.key\n", 0o644);
@@ -175,7 +181,8 @@ async fn what_cannot_be_the_same_elsewhere_is_refused() {
     let root = folder.path().join("app");
     write(&root, "a", "a", 0o644);
     symlink("/etc/hostname", root.join("outside")).expect("link");
-    let error = pack(&source(&root), &folder.path().join("x")).await.expect_err("a link").to_string();
+    let error =
+        pack(&source(&root), &folder.path().join("x")).await.expect_err("a link").to_string();
     assert!(error.contains("outside") && error.contains("/etc/hostname"), "{error}");
     fs::remove_file(root.join("outside")).expect("remove");
     let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).expect("bind");

@@ -71,7 +71,8 @@ async fn a_server_that_ignores_put_if_absent_is_refused() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_told_in_time() {
     // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("bind").local_addr().expect("ok").port();
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").expect("bind").local_addr().expect("ok").port();
     let option = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     let options = [
         option("endpoint", &format!("http://127.0.0.1:{port}")),

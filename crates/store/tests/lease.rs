@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use common::stack;
 use landfall_model::{Epoch, Timestamp};
 use landfall_store::lease::{
-    Action, Clock, Lease, LeaseError, LeaseRequest, Memory, Place, Renewal, View, decide, good_until,
-    renewed,
+    Action, Clock, Lease, LeaseError, LeaseRequest, Memory, Place, Renewal, View, decide,
+    good_until, renewed,
 };
 use landfall_store::{Backend, Counted, Memory as Objects, Store};
 use proptest::prelude::*;
@@ -80,7 +80,8 @@ async fn one_holds_and_the_other_is_told_who() {
 async fn a_dead_holder_is_replaced_only_after_its_whole_time() {
     let (_, store) = store().await;
     let clock = Arc::new(TestClock::default());
-    let ada = Lease::acquire(&store, request("ada", Duration::ZERO), clock.clone()).await.expect("free");
+    let ada =
+        Lease::acquire(&store, request("ada", Duration::ZERO), clock.clone()).await.expect("free");
     // However long ago the beat was made, it is watched for the whole time first.
     clock.go_on(TTL * 100);
     let began = clock.monotonic();
@@ -114,7 +115,8 @@ async fn a_holder_that_beats_is_never_replaced_and_leaves_little_behind() {
     }
     let outcome = waiting.await.expect("no panic");
     assert!(matches!(outcome, Err(LeaseError::Locked { .. })), "{outcome:?}");
-    let beats = backend.list(&common::key("stacks/shop/prod/lease"), None, 100).await.expect("list");
+    let beats =
+        backend.list(&common::key("stacks/shop/prod/lease"), None, 100).await.expect("list");
     assert_eq!(beats.len(), 2, "{beats:?}");
     backend.take();
     ada.renew().await.expect("renew");
@@ -140,7 +142,8 @@ async fn a_slow_contender_cannot_revive_an_old_epoch() {
     let (backend, store) = store().await;
     let clock = Arc::new(TestClock::default());
     for _ in 0..3 {
-        let mut lease = Lease::acquire(&store, request("ada", TTL * 2), clock.clone()).await.expect("one");
+        let mut lease =
+            Lease::acquire(&store, request("ada", TTL * 2), clock.clone()).await.expect("one");
         for _ in 0..3 {
             lease.renew().await.expect("renew");
         }
@@ -261,7 +264,8 @@ impl World {
         }
         let view = self.newest().map(|(place, released)| View { place, released, gone: false });
         let now = self.clock(who);
-        if let Action::Take(epoch) = decide(view.as_ref(), &mut self.parties[who].memory, now, TTL) {
+        if let Action::Take(epoch) = decide(view.as_ref(), &mut self.parties[who].memory, now, TTL)
+        {
             self.parties[who].stage = Stage::Taking(epoch, now);
         }
     }

@@ -157,8 +157,7 @@ async fn outcomes_are_recorded_once() {
 #[tokio::test]
 async fn stacks_are_listed_however_much_is_in_them() {
     let (backend, store) = memory().await;
-    let expected =
-        [stack("a", "b"), stack("a", "b-c"), stack("a-b", "c"), stack("shop", "prod")];
+    let expected = [stack("a", "b"), stack("a", "b-c"), stack("a-b", "c"), stack("shop", "prod")];
     for stack in &expected {
         for number in 1..=50 {
             store.seal(&sealed(stack, number, &[])).await.expect("seal");
@@ -192,16 +191,23 @@ async fn who_signed_is_found_and_a_change_is_noticed() {
     // Somebody who can write the store changes a release and its digest, but cannot sign.
     let first = read(1).await;
     let text = String::from_utf8(first.bytes.to_vec()).expect("text").replace("ada@", "eve@");
-    let forged = landfall_store::SealedRelease::parse(text.into(), first.signature.clone()).expect("ok");
+    let forged =
+        landfall_store::SealedRelease::parse(text.into(), first.signature.clone()).expect("ok");
     assert!(matches!(keys.verify(&forged), Err(SignatureError::Invalid { .. })));
     // Or copies a good one to another number or stack.
     let first = common::key("stacks/shop/prod/releases/00000000000000000001");
     let object = backend.inner().get(&first).await.expect("get").expect("there");
-    for copy in ["stacks/shop/prod/releases/00000000000000000009", "stacks/shop/test/releases/00000000000000000001"] {
+    for copy in [
+        "stacks/shop/prod/releases/00000000000000000009",
+        "stacks/shop/test/releases/00000000000000000001",
+    ] {
         backend.inner().overwrite(&common::key(copy), object.clone());
     }
     let wrong = store.head(&shop).await.expect_err("another number");
-    assert!(matches!(&wrong, StoreError::Corrupt { why, .. } if why.contains("release 1 of shop/prod")), "{wrong}");
+    assert!(
+        matches!(&wrong, StoreError::Corrupt { why, .. } if why.contains("release 1 of shop/prod")),
+        "{wrong}"
+    );
     assert!(store.head(&stack("shop", "test")).await.is_err());
 }
 

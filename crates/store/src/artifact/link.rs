@@ -39,7 +39,11 @@ mod tests {
             ("a", "b/../c", false),
             ("a/b", "./../c", true),
         ] {
-            assert_eq!(stays_inside(Path::new(place), Path::new(target)), fine, "{place} → {target}");
+            assert_eq!(
+                stays_inside(Path::new(place), Path::new(target)),
+                fine,
+                "{place} → {target}"
+            );
         }
     }
 }

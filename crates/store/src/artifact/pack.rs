@@ -169,8 +169,11 @@ fn add_file(
     let before = file.metadata().map_err(unreadable)?;
     let mode = if before.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
     let mut content = Exactly { inner: &mut file, left: before.len(), short: false, failed: None };
-    let appended =
-        archive.append_data(&mut header(EntryType::Regular, mode, before.len()), name, &mut content);
+    let appended = archive.append_data(
+        &mut header(EntryType::Regular, mode, before.len()),
+        name,
+        &mut content,
+    );
     if content.short {
         return Err(changed());
     }

@@ -91,7 +91,9 @@ fn publish(work: &Path, to: &Path) -> Result<(), ArtifactError> {
     rustix::fs::renameat_with(cwd, work, cwd, to, flags)
         .map_err(|error| failed(io::Error::from(error)))?;
     let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()).map_err(failed)
+    File::open(parent.unwrap_or(Path::new(".")))
+        .and_then(|folder| folder.sync_all())
+        .map_err(failed)
 }
 
 struct Unpacking<'a> {
@@ -118,10 +120,10 @@ pub(super) fn unpack_loose(
     };
     let reader = compression.reader(file).map_err(damaged)?;
     // Headers count too: a name may be as long as its header says.
-    let bounded = Bounded { inner: reader, left: limits.bytes.saturating_add(limits.entries << 10) };
+    let bounded =
+        Bounded { inner: reader, left: limits.bytes.saturating_add(limits.entries << 10) };
     let mut archive = Archive::new(bounded);
-    let mut unpacking =
-        Unpacking { to, limits, entries: 0, bytes: 0, links: BTreeMap::new() };
+    let mut unpacking = Unpacking { to, limits, entries: 0, bytes: 0, links: BTreeMap::new() };
     for entry in archive.entries().map_err(damaged)? {
         let mut entry = entry.map_err(damaged)?;
         unpacking.entry(&mut entry, &damaged)?;

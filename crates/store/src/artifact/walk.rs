@@ -14,7 +14,10 @@ pub(super) type Entries = BTreeMap<Vec<u8>, (PathBuf, FileType)>;
 
 /// Finds what is packed. A `.gitignore` counts where it lies inside the folder; those above it,
 /// the user's own, and other ignore files do not, so that every machine finds the same.
-pub(super) fn entries(source: &ArtifactSource, honour_ignores: bool) -> Result<Entries, ArtifactError> {
+pub(super) fn entries(
+    source: &ArtifactSource,
+    honour_ignores: bool,
+) -> Result<Entries, ArtifactError> {
     let exclude = patterns(&source.root, &source.exclude)?;
     let include = patterns(&source.root, &source.include)?;
     let mut found = Entries::new();
@@ -87,7 +90,6 @@ fn walk(
 }
 
 fn excluded(exclude: &Gitignore, root: &Path, path: &Path, folder: bool) -> bool {
-    path.strip_prefix(root).is_ok_and(|relative| {
-        exclude.matched_path_or_any_parents(relative, folder).is_ignore()
-    })
+    path.strip_prefix(root)
+        .is_ok_and(|relative| exclude.matched_path_or_any_parents(relative, folder).is_ignore())
 }

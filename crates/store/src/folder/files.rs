@@ -20,6 +20,8 @@ const WORK: &str = ".work";
 const STALE: Duration = Duration::from_secs(60 * 60);
 /// What a single object in memory may be; blobs go through files and have no limit.
 const LARGEST: u64 = 1 << 30;
+/// How often a folder is made that somebody else removes because it is empty.
+const ATTEMPTS: usize = 20;
 
 #[derive(Debug)]
 pub(super) struct Files {
@@ -132,7 +134,11 @@ impl Files {
     pub(super) fn delete(&self, key: &Key) -> Result<()> {
         let path = self.path(key);
         match fs::remove_file(&path) {
-            Ok(()) => sync_parent(&path),
+            Ok(()) => {
+                sync_parent(&path)?;
+                self.drop_empty_parent(&path);
+                Ok(())
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(StoreError::io("delete", path.display(), &error)),
         }
@@ -148,14 +154,31 @@ impl Files {
 
     pub(super) fn rename(&self, from: &Key, to: &Key) -> Result<()> {
         let (from, to) = (self.path(from), self.path(to));
-        make_parent(&to)?;
-        match fs::rename(&from, &to) {
-            Ok(()) => {
-                sync_parent(&to)?;
-                sync_parent(&from)
+        for _ in 0..ATTEMPTS {
+            make_parent(&to)?;
+            match fs::rename(&from, &to) {
+                Ok(()) => {
+                    sync_parent(&to)?;
+                    sync_parent(&from)?;
+                    self.drop_empty_parent(&from);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    if from.symlink_metadata().is_err() {
+                        return Ok(());
+                    }
+                }
+                Err(error) => return Err(StoreError::io("move", from.display(), &error)),
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(StoreError::io("move", from.display(), &error)),
+        }
+        Err(folder_flickers("move", &from))
+    }
+
+    /// Removes the folder of a file that is gone, if nothing else is in it: reigns and pairs of
+    /// digits come and go.
+    fn drop_empty_parent(&self, path: &Path) {
+        if let Some(parent) = path.parent().filter(|parent| *parent != self.root) {
+            let _ = fs::remove_dir(parent);
         }
     }
 
@@ -195,7 +218,7 @@ fn write_synced(draft: &mut Draft, bytes: &[u8], target: &Path) -> Result<()> {
 /// Gives a synced draft its name unless the name is taken.
 fn publish(draft: &Draft, target: &Path) -> Result<Put> {
     // A folder may be removed between its making and the rename, hence the few attempts.
-    for _ in 0..3 {
+    for _ in 0..ATTEMPTS {
         make_parent(target)?;
         match rename_exclusive(&draft.path, target) {
             Ok(()) => {
@@ -209,11 +232,15 @@ fn publish(draft: &Draft, target: &Path) -> Result<Put> {
             Err(error) => return Err(StoreError::io("write", target.display(), &error)),
         }
     }
-    Err(StoreError::Failed {
-        operation: "write",
-        object: target.display().to_string(),
+    Err(folder_flickers("write", target))
+}
+
+fn folder_flickers(operation: &'static str, path: &Path) -> StoreError {
+    StoreError::Failed {
+        operation,
+        object: path.display().to_string(),
         why: "its folder is removed again and again".to_owned(),
-    })
+    }
 }
 
 /// The winner may have crashed between its rename and its sync: whoever acts on the object makes
@@ -237,12 +264,7 @@ fn rename_exclusive(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-fn copy_hashed(
-    input: &mut File,
-    from: &Path,
-    output: &mut File,
-    to: &Path,
-) -> Result<Fetched> {
+fn copy_hashed(input: &mut File, from: &Path, output: &mut File, to: &Path) -> Result<Fetched> {
     let mut hasher = Hasher::new();
     let mut buffer = vec![0_u8; 256 * 1024];
     loop {

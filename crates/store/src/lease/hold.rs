@@ -342,7 +342,8 @@ fn place_of(folder: &Key, key: &Key) -> Result<Place, StoreError> {
         object: key.to_string(),
         why: "a lease holds beats named by two numbers of 20 digits and nothing else",
     };
-    let (epoch, beat) = key.below(folder).and_then(|rest| rest.split_once('/')).ok_or_else(foreign)?;
+    let (epoch, beat) =
+        key.below(folder).and_then(|rest| rest.split_once('/')).ok_or_else(foreign)?;
     let number = |text| layout::number_of(text).ok_or_else(foreign);
     Ok(Place { epoch: Epoch(number(epoch)?), beat: number(beat)? })
 }

@@ -40,11 +40,8 @@ macro_rules! client {
             })?;
             builder = builder.with_config(key, value);
         }
-        let client = builder
-            .with_url($url.as_str())
-            .with_retry(retry())
-            .build()
-            .map_err(|error| {
+        let client =
+            builder.with_url($url.as_str()).with_retry(retry()).build().map_err(|error| {
                 StoreError::Usage(format!("cannot use the store {}: {error}", shown($url)))
             })?;
         let client = Arc::new(client);
@@ -89,7 +86,9 @@ fn shown(url: &Url) -> String {
 fn name(url: &Url, options: &[(String, String)]) -> String {
     let endpoint = options
         .iter()
-        .find(|(key, _)| matches!(key.to_ascii_lowercase().as_str(), "endpoint" | "base_url" | "aws_endpoint"))
+        .find(|(key, _)| {
+            matches!(key.to_ascii_lowercase().as_str(), "endpoint" | "base_url" | "aws_endpoint")
+        })
         .and_then(|(_, value)| Url::parse(value).ok())
         .and_then(|endpoint| Some((endpoint.host_str()?.to_owned(), endpoint.port())));
     match endpoint {

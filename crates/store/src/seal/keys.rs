@@ -51,9 +51,7 @@ impl PublicKey {
     /// Whether `signature` is this key's over the release with this digest.
     #[must_use]
     pub fn verifies(&self, digest: &Digest, signature: &Signature) -> bool {
-        UnparsedPublicKey::new(&ED25519, &self.0)
-            .verify(&message(digest), &signature.value)
-            .is_ok()
+        UnparsedPublicKey::new(&ED25519, &self.0).verify(&message(digest), &signature.value).is_ok()
     }
 }
 
@@ -73,7 +71,6 @@ impl FromStr for PublicKey {
             .ok_or(SigningKeyError::Text("a public key"))
     }
 }
-
 
 /// A detached signature and the key that made it, written `ed25519:KEY BASE64`.
 #[derive(Clone, PartialEq, Eq)]
@@ -123,7 +120,9 @@ pub enum SigningKeyError {
         why: String,
     },
     /// Others can read the file.
-    #[error("the signing key {file} has mode {mode:04o}, so others can use it: `chmod 600 {file}`, or make a new key if somebody may have read it")]
+    #[error(
+        "the signing key {file} has mode {mode:04o}, so others can use it: `chmod 600 {file}`, or make a new key if somebody may have read it"
+    )]
     TooOpen {
         /// The file.
         file: String,

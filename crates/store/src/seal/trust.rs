@@ -56,7 +56,9 @@ pub enum SignatureError {
         key: KeyId,
     },
     /// The signature is not good, or the bytes are not those that were signed.
-    #[error("the signature of release {release} by {key} is not valid: the release was changed after it was sealed")]
+    #[error(
+        "the signature of release {release} by {key} is not valid: the release was changed after it was sealed"
+    )]
     Invalid {
         /// `app/stack` and number.
         release: String,

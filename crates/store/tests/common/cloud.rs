@@ -13,10 +13,9 @@ pub fn server(test: &str, variable: &str) -> Option<Objects> {
     let nanos = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
     let below = format!("landfall/{test}-{nanos}");
     let (store, options) = match variable {
-        "LANDFALL_TEST_GCS" => (
-            format!("gs://{below}"),
-            vec![option("service_account_key", &anonymous(&url))],
-        ),
+        "LANDFALL_TEST_GCS" => {
+            (format!("gs://{below}"), vec![option("service_account_key", &anonymous(&url))])
+        }
         "LANDFALL_TEST_AZURE" => (
             format!("az://{below}"),
             vec![

@@ -175,7 +175,8 @@ async fn listings(backend: &dyn Backend, below: &str) {
 async fn files(backend: &dyn Backend, below: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     // Larger than one part of a multipart upload, and not a multiple of anything.
-    let bytes: Vec<u8> = (0..20_000_123_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let bytes: Vec<u8> =
+        (0..20_000_123_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let (from, to) = (folder.path().join("from"), folder.path().join("to"));
     for (name, bytes) in [("large", &bytes[..]), ("small", &bytes[..1000]), ("none", &[][..])] {
         std::fs::write(&from, bytes).expect("write");
