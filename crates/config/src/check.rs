@@ -131,7 +131,10 @@ fn clash(earlier: &Bound<'_>, later: &Bound<'_>) -> Option<Diagnostic> {
         return Some(
             error(
                 codes::MIXED_ADDRESS,
-                format!("a `{two}` listener cannot share {address} with a `{one}` listener"),
+                format!(
+                    "listener `{}` cannot share {address}: it is `{two}`, and the other is `{one}`",
+                    later.name
+                ),
             )
             .help(
                 "use another port; only `tls` with `https`, and `http` with `http`, can share one",

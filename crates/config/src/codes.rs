@@ -144,7 +144,7 @@ codes! {
     RESERVED_VARIABLE = "LF0504", "a variable that Landfall sets",
         "`HOST`, `PORT` and everything that starts with `LANDFALL_` is given by Landfall to each instance. Two instances of a service run at once in a rollout, so they cannot have one fixed port.";
     BAD_PATH = "LF0505", "not a path that can be used here",
-        "Paths are relative to the folder of the file (for a volume: to the service's working folder) and must stay inside it.";
+        "The path of an env_file is relative to the folder of the file, that of a volume to the working folder of the service, and both stay inside. An artifact may lie anywhere. `~` and `\\` have no meaning here.";
     ENV_FILE_MISSING = "LF0506", "an env_file cannot be read",
         "The file is read from the folder of `landfall.yaml` when a stack is resolved, and must exist, be text, and have up to 256 KiB.";
     ENV_FILE_SYNTAX = "LF0507", "an env_file has a line that cannot be read",

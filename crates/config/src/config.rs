@@ -101,7 +101,7 @@ fn head(decoder: &mut Decoder<'_, '_>, root: &Node) -> Option<AppName> {
     if !decoder.literal(&entry.value) {
         return None;
     }
-    let name = decoder.text(&entry.value, "`app`")?;
+    let name = decoder.name_text(&entry.value, "`app`")?;
     decoder.name(&name, &entry.value.span, "application")
 }
 

@@ -5,12 +5,15 @@ mod command;
 mod health;
 mod hook;
 mod listener;
+mod quantity;
 mod rollout;
 mod scalar;
 mod service;
 
+pub(crate) use command::split_words;
 pub(crate) use health::default_health;
 pub(crate) use listener::{DraftListener, Redirect};
+pub(crate) use quantity::quantity_help;
 pub(crate) use rollout::DraftRollout;
 pub(crate) use scalar::{article, old_boolean};
 pub(crate) use service::{DraftService, soonest_healthy, variable_name};
@@ -18,7 +21,7 @@ pub(crate) use service::{DraftService, soonest_healthy, variable_name};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Report};
 use crate::keys::{self, Keys};
-use crate::nearest::suggest;
+use crate::nearest::{nearest, suggest};
 use crate::resolve::CertificateRequest;
 use crate::source::Span;
 use crate::tree::{Entry, Kind, Node};
@@ -51,6 +54,7 @@ pub(crate) struct DraftHook {
 /// The map of a named thing.
 pub(crate) struct Fields<'n> {
     node: &'n Node,
+    keys: &'static Keys,
     /// Where the thing is named; missing keys are reported there.
     pub(crate) owner: Span,
     /// The thing, like "service `web`".
@@ -66,6 +70,19 @@ impl<'n> Fields<'n> {
     /// Whether the key stands there at all.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.node.get(key).is_some()
+    }
+
+    /// Whether a key was probably meant by another one, which was already reported.
+    fn is_meant(&self, key: &str) -> bool {
+        self.node.entries().iter().any(|entry| {
+            let unknown = !self.keys.names().any(|name| name == entry.key);
+            unknown && (entry.key == "<<" || nearest(&entry.key, self.keys.names()) == Some(key))
+        })
+    }
+
+    /// Whether a missing key should be reported.
+    pub(crate) fn misses(&self, key: &str) -> bool {
+        !self.has(key) && !self.is_meant(key)
     }
 
     /// A key of this thing, for messages.
@@ -163,7 +180,7 @@ impl Decoder<'_, '_> {
     pub(crate) fn fields<'n>(
         &mut self,
         node: &'n Node,
-        keys: &Keys,
+        keys: &'static Keys,
         owner: &Span,
         what: String,
     ) -> Option<Fields<'n>> {
@@ -179,7 +196,7 @@ impl Decoder<'_, '_> {
                 self.no_value(entry, &entry.key);
             }
         }
-        Some(Fields { node, owner: owner.clone(), what })
+        Some(Fields { node, keys, owner: owner.clone(), what })
     }
 
     /// Reports a key that the map does not have.
@@ -188,8 +205,15 @@ impl Decoder<'_, '_> {
             return true;
         }
         let key = &entry.key;
+        if key == "<<" {
+            return false;
+        }
         if let Some(capability) = keys.capability(key) {
-            self.not_yet(&entry.key_span, &format!("`{key}` of {what}"), capability);
+            let what = match what {
+                "the file" => format!("`{key}`"),
+                _ => format!("`{key}` of {what}"),
+            };
+            self.not_yet(&entry.key_span, &what, capability);
             return false;
         }
         self.add(
@@ -219,7 +243,8 @@ impl Decoder<'_, '_> {
 
     pub(crate) fn no_value(&mut self, entry: &Entry, what: &str) {
         let stop = matches!(entry.value.kind, Kind::Null).then(|| entry.key_span.clone());
-        let help = if keys::TOP.names().any(|name| name == what) {
+        let things = ["service", "listener", "certificate", "hook", "option"];
+        let help = if keys::TOP.names().any(|name| name == what) || things.contains(&what) {
             "write its content below it, indented, or remove the key"
         } else {
             "write a value behind the colon, or remove the key; only a stack may write `null`, to take away what it inherits"
@@ -241,7 +266,7 @@ impl Decoder<'_, '_> {
         key: &str,
         example: &str,
     ) -> Option<&'n Entry> {
-        if !fields.has(key) {
+        if fields.misses(key) {
             self.add(
                 Diagnostic::error(
                     codes::MISSING_KEY,
@@ -292,7 +317,7 @@ impl Decoder<'_, '_> {
                     Diagnostic::error(
                         codes::BAD_NAME,
                         span.clone(),
-                        format!("`{text}` is not a name for the {thing}"),
+                        format!("`{text}` cannot be the name of {}", named(thing)),
                     )
                     .caret("not a name")
                     .help(name_help(text, thing, &error)),
@@ -315,6 +340,15 @@ fn example(keys: &Keys) -> String {
     format!("{} is a map with the keys {}", keys.what, crate::nearest::list(&names))
 }
 
+/// A thing with its article.
+fn named(thing: &str) -> String {
+    match thing {
+        "application" => "the application".to_owned(),
+        "option" => "an option".to_owned(),
+        _ => format!("a {thing}"),
+    }
+}
+
 /// What to write instead of a text that is not a name.
 fn name_help(text: &str, thing: &str, error: &NameError) -> String {
     let also = if thing == "option" { '_' } else { '-' };
@@ -334,7 +368,8 @@ fn name_help(text: &str, thing: &str, error: &NameError) -> String {
     let rule = format!(
         "a name has up to 40 lower-case letters, digits and `{also}`, and begins with a letter"
     );
-    if better.is_empty() || *error == NameError::Empty || text.contains("${") {
+    let letter = text.starts_with(|c: char| c.is_ascii_alphabetic());
+    if better.is_empty() || !letter || *error == NameError::Empty || text.contains("${") {
         rule
     } else {
         format!("{rule}; write `{better}`")

@@ -101,11 +101,15 @@ fn declaration(decoder: &mut Decoder<'_, '_>, entry: &Entry) -> Body {
         let node = &fields.get(key)?.value;
         Some(decoder.setting(node, &fields.of(key), kind))
     };
-    let body = Body { kind, default: setting("default"), min: setting("min"), max: setting("max") };
+    let mut body =
+        Body { kind, default: setting("default"), min: setting("min"), max: setting("max") };
     if let Some(entry) = fields.get("description") {
         decoder.text(&entry.value, &fields.of("description"));
     }
-    check_bounds(decoder, &body, &entry.key);
+    if !possible(decoder, &body, &entry.key) {
+        body.min = None;
+        body.max = None;
+    }
     body
 }
 
@@ -124,8 +128,9 @@ fn checked(decoder: &mut Decoder<'_, '_>, name: OptionName, span: Span, body: Bo
     declaration
 }
 
-fn check_bounds(decoder: &mut Decoder<'_, '_>, declaration: &Body, name: &str) {
-    let Some(kind) = declaration.kind else { return };
+/// Whether the bounds leave any value.
+fn possible(decoder: &mut Decoder<'_, '_>, declaration: &Body, name: &str) -> bool {
+    let Some(kind) = declaration.kind else { return true };
     let bounds = [("min", &declaration.min), ("max", &declaration.max)];
     if matches!(kind, OptionType::String | OptionType::Boolean | OptionType::Url) {
         for (key, bound) in bounds {
@@ -140,7 +145,7 @@ fn check_bounds(decoder: &mut Decoder<'_, '_>, declaration: &Body, name: &str) {
                 );
             }
         }
-        return;
+        return false;
     }
     if let (Some(min), Some(max)) = (&declaration.min, &declaration.max)
         && let (Some(low), Some(high)) = (&min.value, &max.value)
@@ -157,7 +162,9 @@ fn check_bounds(decoder: &mut Decoder<'_, '_>, declaration: &Body, name: &str) {
             .label(max.span.clone(), "the `max`")
             .help("swap or correct them, so that a value can lie between"),
         );
+        return false;
     }
+    true
 }
 
 /// Checks `min` and `max`. A value from outside of the file is reported at the bound.
@@ -176,7 +183,7 @@ fn in_range(
         if limit.kind() != value.kind() || !outside {
             continue;
         }
-        let message = format!("{what} is {value}, and {words} {limit} is possible");
+        let message = format!("{what} is {value}, and must be {words} {limit}");
         let mut diagnostic =
             Diagnostic::error(codes::OPTION_OUT_OF_RANGE, span.unwrap_or(place).clone(), message)
                 .help(format!("give a value of {words} {limit}, or change the bound"));

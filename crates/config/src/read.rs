@@ -173,7 +173,8 @@ impl<'r, 's> Builder<'r, 's> {
         let text = &self.report.source().text;
         let end = self.report.source().floor(span.start);
         match text[..end].rfind(mark) {
-            Some(start) => {
+            Some(last) => {
+                let start = text[..last].trim_end_matches(mark).len();
                 let word = text[start..].find(char::is_whitespace).unwrap_or(text.len() - start);
                 start..start + word
             }
@@ -256,7 +257,8 @@ impl<'r, 's> Builder<'r, 's> {
                     Diagnostic::error(codes::MERGE_KEY, span.clone(), "merge keys are not used here")
                         .help("for shared settings use `stacks` with `extends`, for a shared value use an option"),
                 );
-                None
+                // Kept, so that keys which it might bring are not reported as missing.
+                Some("<<".to_owned())
             }
             Kind::Plain(text) | Kind::Quoted(text) => self.check_twice(text, &span, seen),
             _ => {

@@ -105,7 +105,7 @@ pub(crate) fn read_env_files(report: &mut Report<'_>, draft: &mut Draft, files: 
             match env_file::read(files, &file.path) {
                 Ok(variables) => {
                     for (variable, value) in variables {
-                        let what = format!("`{}`, the env_file of service `{name}`", file.path);
+                        let what = format!("`{}`, the env_file of service `{name}`,", file.path);
                         if let Err(diagnostic) = variable_name(&variable, &file.span, &what) {
                             report.add(*diagnostic);
                         }

@@ -109,7 +109,7 @@ fn stack(
         decoder.word(&entry.value, &fields.of("engine"), &engines, keys::LATER_ENGINES)
     });
     let extends = extends.and_then(|entry| {
-        let value = decoder.text(&entry.value, &fields.of("extends"))?;
+        let value = decoder.name_text(&entry.value, &fields.of("extends"))?;
         Some(At { value, span: entry.value.span.clone() })
     });
     let confirm = confirm.and_then(|entry| decoder.boolean(&entry.value, &fields.of("confirm")));

@@ -155,7 +155,10 @@ impl Substitution<'_, '_, '_> {
                 name.to_ascii_uppercase()
             )
         } else if nearest(namespace, ["options"]).is_some() {
-            "write `${options.name}`".to_owned()
+            format!(
+                "write `${{options.{}}}`",
+                reference.split_once('.').map_or("name", |(_, name)| name)
+            )
         } else {
             "references are made to options: `${options.name}`; for the characters `${` write `$${`"
                 .to_owned()

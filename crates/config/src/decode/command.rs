@@ -5,6 +5,9 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::tree::{Kind, Node};
 
+/// What a shell takes for a variable of the program behind it.
+const ASSIGNMENT: &str = "an assignment (`NAME=value`)";
+
 /// Why a text cannot be split.
 #[derive(Debug, PartialEq, Eq)]
 enum Refusal {
@@ -61,10 +64,15 @@ impl Decoder<'_, '_> {
         // Only text without quotes stands in the file as it was read.
         let plain = matches!(node.kind, Kind::Plain(_)) && node.span.len() == text.len();
         let (message, byte, help) = match refusal {
+            Refusal::NeedsShell { what: ASSIGNMENT, byte } => (
+                format!("{what} begins with {ASSIGNMENT}, but a command is not given to a shell"),
+                byte,
+                "put the variable under `env`, and begin the command with the program".to_owned(),
+            ),
             Refusal::NeedsShell { what: thing, byte } => {
                 let quoted = text.trim().replace('\\', "\\\\").replace('"', "\\\"");
                 (
-                    format!("{what} has {thing}, and is not given to a shell"),
+                    format!("{what} has {thing}, but a command is not given to a shell"),
                     byte,
                     format!(
                         "ask for the shell: `[sh, -c, \"{quoted}\"]`; or put the argument in quotes"
@@ -86,6 +94,11 @@ impl Decoder<'_, '_> {
         self.add(Diagnostic::error(codes::BAD_COMMAND, span, message).help(help));
         None
     }
+}
+
+/// The words of a text that needs no shell.
+pub(crate) fn split_words(text: &str) -> Option<Vec<String>> {
+    split(text).ok()
 }
 
 /// Splits text into words: white space separates, quotes and `\` keep, nothing is expanded.
@@ -173,7 +186,7 @@ fn shell_only(character: char, first: bool, word: Option<&str>) -> Option<&'stat
         '~' if word.is_none() => Some("a home folder (`~`)"),
         '#' if word.is_none() => Some("a comment (`#`)"),
         '=' if first && word.is_some_and(|word| !word.contains(['/', '.', '-'])) => {
-            Some("an assignment (`NAME=value`) in front of the program")
+            Some(ASSIGNMENT)
         }
         _ => None,
     }

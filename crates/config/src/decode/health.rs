@@ -43,12 +43,12 @@ impl Decoder<'_, '_> {
             (format!("{what} is {value}, and some time must pass"), format!("write {low} or more"))
         } else if value < low {
             (
-                format!("{what} is {value}, and at least {low} is possible"),
+                format!("{what} is {value}, and must be at least {low}"),
                 format!("write {low} or more"),
             )
         } else {
             (
-                format!("{what} is {value}, and at most {high} is possible"),
+                format!("{what} is {value}, and must be at most {high}"),
                 format!("write {high} or less"),
             )
         };
@@ -148,7 +148,7 @@ impl Decoder<'_, '_> {
             return None;
         }
         let Some(entry) = given.first() else {
-            if !["http", "tcp", "process"].iter().any(|key| fields.has(key)) {
+            if ["http", "tcp", "process"].iter().all(|key| fields.misses(key)) {
                 self.add(
                     Diagnostic::error(
                         codes::MISSING_KEY,

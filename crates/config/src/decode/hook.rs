@@ -71,7 +71,7 @@ impl Decoder<'_, '_> {
         N: std::str::FromStr<Err = landfall_model::NameError>,
     {
         let entry = self.required(fields, key, example)?;
-        let text = self.text(&entry.value, &fields.of(key))?;
+        let text = self.name_text(&entry.value, &fields.of(key))?;
         let span = entry.value.span.clone();
         let thing = if key == "to" { "service" } else { key };
         let value = self.name(&text, &span, thing)?;

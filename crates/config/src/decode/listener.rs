@@ -108,7 +108,7 @@ impl Decoder<'_, '_> {
                     .redirect(entry, fields)
                     .map(|value| At { value, span: entry.value.span.clone() });
             }
-            (None, None) if fields.has("to") || fields.has("redirect") => {}
+            (None, None) if !fields.misses("to") || !fields.misses("redirect") => {}
             (None, None) => self.add(
                 Diagnostic::error(
                     codes::MISSING_KEY,

@@ -1,6 +1,6 @@
 //! Single values: text, words, numbers, booleans, quantities.
 
-use super::Decoder;
+use super::{Decoder, quantity_help};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::nearest::suggest;
@@ -34,7 +34,7 @@ impl Decoder<'_, '_> {
                     )
                     .caret(format!("expected {wanted}"))
                     .label(declared.clone(), "the option is declared here")
-                    .help_if(help),
+                    .help_if(type_help(wanted).or(help)),
                 );
             }
             Kind::Null => self.add(
@@ -67,6 +67,16 @@ impl Decoder<'_, '_> {
                 None
             }
         }
+    }
+
+    /// Text that is a name: no boolean, because other readers of YAML do not see text there.
+    pub(crate) fn name_text(&mut self, node: &Node, what: &str) -> Option<String> {
+        if matches!(&node.kind, Kind::Plain(text) if text == "true" || text == "false") {
+            let help = "a name that is a boolean elsewhere needs quotes; better take another name";
+            self.wrong_type(node, what, "text", Some(help.to_owned()));
+            return None;
+        }
+        self.text(node, what)
     }
 
     /// Text that says something.
@@ -131,9 +141,9 @@ impl Decoder<'_, '_> {
         }
         let (low, high) = (range.start(), range.end());
         let (bound, help) = if value < *low {
-            (format!("at least {low} is possible"), format!("write a number from {low} to {high}"))
+            (format!("must be at least {low}"), format!("write a number from {low} to {high}"))
         } else {
-            (format!("at most {high} is possible"), format!("write a number from {low} to {high}"))
+            (format!("must be at most {high}"), format!("write a number from {low} to {high}"))
         };
         self.add(
             Diagnostic::error(
@@ -288,18 +298,8 @@ fn integer_help(node: &Node) -> Option<String> {
         Kind::Quoted(text) if tree::integer(text).is_some() => {
             Some(format!("write `{text}` without quotes"))
         }
-        Kind::Option { .. } => Some("declare the option with `type: integer`".to_owned()),
         _ => Some("write a whole number".to_owned()),
     }
-}
-
-fn quantity_help(text: &str, error: &QuantityError) -> String {
-    if error.what == "a duration" && tree::integer(text).is_some_and(|value| value >= 0) {
-        return format!(
-            "a duration has a unit: write `{text}s` for seconds or `{text}ms` for milliseconds"
-        );
-    }
-    format!("write it like {}", error.example)
 }
 
 /// A type with its article.
@@ -309,4 +309,18 @@ pub(crate) fn article(kind: OptionType) -> String {
         OptionType::Url => "a URL".to_owned(),
         other => format!("a {other}"),
     }
+}
+
+/// The type that an option needs to fit.
+fn type_help(wanted: &str) -> Option<String> {
+    let kind = match wanted {
+        "a list" | "a map" | "a list of verbs" => {
+            return Some(format!("an option cannot hold {wanted}: write it here"));
+        }
+        _ => wanted.split_once(' ')?.1,
+    };
+    OptionType::ALL
+        .iter()
+        .any(|known| known.word() == kind)
+        .then(|| format!("declare the option with `type: {kind}`"))
 }

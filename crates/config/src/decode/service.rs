@@ -10,6 +10,9 @@ use crate::tree::{Entry, Kind, Node};
 use landfall_model::{Health, Millis, Resources, Stop, Volume, VolumeName};
 use std::collections::BTreeMap;
 
+/// How the path of an artifact looks.
+const ARTIFACT: &str = "./dist";
+
 /// A service before its env_file is read and its default health check is chosen.
 pub(crate) struct DraftService {
     pub(crate) artifact: ArtifactSource,
@@ -82,13 +85,13 @@ impl Decoder<'_, '_> {
                 self.wrong_type(node, &what, "a path or a map", Some(help.to_owned()));
                 return None;
             }
-            let path = self.inner_path(node, &what, true)?;
+            let path = self.inner_path(node, &what, ARTIFACT)?;
             return Some(ArtifactSource { path, include: Vec::new(), exclude: Vec::new() });
         }
         let fields = self.fields(node, &keys::ARTIFACT, &entry.key_span, what)?;
         let path = self
             .required(&fields, "path", "path: ./dist")
-            .and_then(|entry| self.inner_path(&entry.value, &fields.of("path"), true));
+            .and_then(|entry| self.inner_path(&entry.value, &fields.of("path"), ARTIFACT));
         let include = self.patterns(&fields, "include");
         let exclude = self.patterns(&fields, "exclude");
         Some(ArtifactSource { path: path?, include: include?, exclude: exclude? })
@@ -108,8 +111,9 @@ impl Decoder<'_, '_> {
 
     /// A path that stays inside its folder. An artifact may also be named absolutely, because
     /// build systems put their output elsewhere.
-    fn inner_path(&mut self, node: &Node, what: &str, absolute: bool) -> Option<String> {
+    fn inner_path(&mut self, node: &Node, what: &str, example: &str) -> Option<String> {
         let path = self.full_text(node, what)?;
+        let absolute = example == ARTIFACT;
         let problem = if path.contains('\0') {
             Some("has a zero byte")
         } else if path.starts_with('/') && !absolute {
@@ -124,14 +128,14 @@ impl Decoder<'_, '_> {
             None
         };
         let Some(problem) = problem else { return Some(path) };
-        self.bad_path(&node.span, format!("{what} is `{path}`, which {problem}"));
+        self.bad_path(&node.span, format!("{what} is `{path}`, which {problem}"), example);
         None
     }
 
-    fn bad_path(&mut self, span: &Span, message: String) {
+    fn bad_path(&mut self, span: &Span, message: String, example: &str) {
         self.add(
             Diagnostic::error(codes::BAD_PATH, span.clone(), message)
-                .help("write a relative path with `/`, like `./data`"),
+                .help(format!("write a relative path with `/`, like `{example}`")),
         );
     }
 
@@ -185,7 +189,7 @@ impl Decoder<'_, '_> {
         let files: Vec<Option<EnvFile>> = nodes
             .into_iter()
             .map(|node| {
-                let path = self.inner_path(node, &what, false)?;
+                let path = self.inner_path(node, &what, ".env")?;
                 Some(EnvFile { path, span: node.span.clone() })
             })
             .collect();
@@ -201,7 +205,7 @@ impl Decoder<'_, '_> {
         for entry in entries {
             let name = self.name::<VolumeName>(&entry.key, &entry.key_span, "volume");
             let what = format!("the path of volume `{}` of {}", entry.key, fields.what);
-            let path = self.inner_path(&entry.value, &what, false);
+            let path = self.inner_path(&entry.value, &what, "./data");
             let (Some(name), Some(path)) = (name, path) else {
                 sound = false;
                 continue;
@@ -213,7 +217,7 @@ impl Decoder<'_, '_> {
                 .collect();
             if parts.is_empty() {
                 let message = format!("{what} is `{path}`, the whole working folder");
-                self.bad_path(&entry.value.span, message);
+                self.bad_path(&entry.value.span, message, "./data");
                 sound = false;
                 continue;
             }
@@ -239,7 +243,7 @@ impl Decoder<'_, '_> {
             Diagnostic::error(
                 codes::SHARED_VOLUME,
                 entry.value.span.clone(),
-                format!("volume `{}` of {service} lies in or around another volume", entry.key),
+                format!("volume `{}` of {service} overlaps another one", entry.key),
             )
             .label(other.clone(), "the other volume")
             .help("give each volume a folder of its own, beside the others"),
@@ -275,7 +279,7 @@ impl Decoder<'_, '_> {
                 Diagnostic::error(
                     codes::OUT_OF_RANGE,
                     entry.value.span.clone(),
-                    format!("{} is nothing, and no process can run in that", fields.of(&entry.key)),
+                    format!("{} is 0, and no process can run in that", fields.of(&entry.key)),
                 )
                 .help("write a larger limit, or remove the key for no limit"),
             );

@@ -2,7 +2,7 @@
 
 use super::Setting;
 use crate::codes;
-use crate::decode::{Decoder, article, old_boolean};
+use crate::decode::{Decoder, article, old_boolean, quantity_help};
 use crate::diagnostic::Diagnostic;
 use crate::template::{Piece, pieces};
 use crate::tree::{self, Kind, Node};
@@ -40,7 +40,7 @@ impl Decoder<'_, '_> {
         let text = match &node.kind {
             Kind::Plain(text) | Kind::Quoted(text) => text.replace("$${", "${"),
             _ => {
-                self.misfit(node, what, kind, format!("write {} here", article(kind)));
+                self.misfit(node, what, kind, format!("write {}", article(kind)));
                 return None;
             }
         };
@@ -61,7 +61,8 @@ impl Decoder<'_, '_> {
 
     fn misfit(&mut self, node: &Node, what: &str, kind: OptionType, help: String) {
         let text = match &node.kind {
-            Kind::Plain(text) | Kind::Quoted(text) => format!("`{text}` is not"),
+            Kind::Plain(text) => format!("`{text}` is not"),
+            Kind::Quoted(text) => format!("`\"{text}\"` is not"),
             _ => format!("this is {}", node.what()),
         };
         self.add(
@@ -80,8 +81,7 @@ impl Decoder<'_, '_> {
 /// # Errors
 /// Says what to write instead.
 pub(super) fn from_text(kind: OptionType, text: &str) -> Result<OptionValue, String> {
-    let quantity =
-        |error: landfall_model::QuantityError| format!("write it like {}", error.example);
+    let quantity = |error: landfall_model::QuantityError| quantity_help(text, &error);
     match kind {
         OptionType::String => Ok(OptionValue::String(text.to_owned())),
         OptionType::Integer => tree::integer(text)

@@ -1,0 +1,203 @@
+//! `landfall init`: a first file for a folder, from what lies in it.
+//!
+//! [`propose`] only looks and guesses; the text that it gives always parses. What it guessed, and
+//! what somebody should look at, is in the notes.
+
+mod containers;
+mod node;
+mod python;
+mod rust;
+mod write;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The largest file that is looked into, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// A folder that is looked at.
+pub trait Folder {
+    /// Its name, without the way to it.
+    fn name(&self) -> String;
+    /// The text of a file in it, when there is one that is text and not too large.
+    fn read(&self, path: &str) -> Option<String>;
+}
+
+/// A folder on this machine.
+#[derive(Debug, Clone)]
+pub struct DiskFolder {
+    root: PathBuf,
+}
+
+impl DiskFolder {
+    /// Looks at a folder.
+    #[must_use]
+    pub fn new(root: impl AsRef<Path>) -> Self {
+        Self { root: root.as_ref().to_path_buf() }
+    }
+}
+
+impl Folder for DiskFolder {
+    fn name(&self) -> String {
+        let whole = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
+        whole.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    }
+
+    fn read(&self, path: &str) -> Option<String> {
+        let path = self.root.join(path);
+        let metadata = std::fs::metadata(&path).ok()?;
+        if !metadata.is_file() || metadata.len() > LARGEST {
+            return None;
+        }
+        std::fs::read_to_string(path).ok()
+    }
+}
+
+/// A folder in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// The name of the folder.
+    pub name: String,
+    /// Its files with their texts, by path.
+    pub files: BTreeMap<String, String>,
+}
+
+impl Folder for Listing {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn read(&self, path: &str) -> Option<String> {
+        self.files.get(path).cloned()
+    }
+}
+
+/// A first file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// The text of `landfall.yaml`, with comments.
+    pub yaml: String,
+    /// What was recognised, and what to look at, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// What was recognised in a folder.
+#[derive(Debug, Default)]
+struct Sketch {
+    /// The name that the folder's own files give.
+    name: Option<String>,
+    services: Vec<Guess>,
+    /// Commands before traffic moves, by name.
+    hooks: Vec<(String, Command)>,
+    notes: Vec<String>,
+}
+
+/// A service.
+#[derive(Debug)]
+struct Guess {
+    name: String,
+    artifact: String,
+    exclude: Vec<String>,
+    command: Command,
+    /// Whether traffic goes to it.
+    served: bool,
+}
+
+/// A command as it will be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Command {
+    /// A program and its arguments.
+    Words(Vec<String>),
+    /// What only a shell can run.
+    Shell(String),
+}
+
+impl Command {
+    fn words<const N: usize>(words: [&str; N]) -> Self {
+        Self::Words(words.iter().map(|word| (*word).to_owned()).collect())
+    }
+
+    /// A line as a shell would read it, without the shell where that is the same.
+    fn line(text: &str) -> Self {
+        match crate::decode::split_words(text) {
+            Some(words) if !words.is_empty() => Self::Words(words),
+            // `exec` puts the program in the shell's place, so that it gets the stop signal.
+            _ if text.contains(['|', ';', '&', '(', '<', '>']) || text.starts_with("exec ") => {
+                Self::Shell(text.trim().to_owned())
+            }
+            _ => Self::Shell(format!("exec {}", text.trim())),
+        }
+    }
+}
+
+/// Proposes a file for a folder.
+#[must_use]
+pub fn propose(folder: &dyn Folder) -> Proposal {
+    let ways: [(&str, fn(&dyn Folder) -> Option<Sketch>); 6] = [
+        ("Procfile", containers::procfile),
+        ("package.json", node::package),
+        ("Cargo.toml", rust::cargo),
+        ("pyproject.toml", python::project),
+        ("requirements.txt", python::requirements),
+        ("Dockerfile", containers::dockerfile),
+    ];
+    let mut found: Option<Sketch> = None;
+    for (file, recognise) in ways {
+        let Some(sketch) = recognise(folder) else { continue };
+        match &mut found {
+            None => {
+                let mut sketch = sketch;
+                sketch.notes.insert(
+                    0,
+                    format!("`{file}` was recognised, and the services are made from it."),
+                );
+                found = Some(sketch);
+            }
+            Some(first) => {
+                first.notes.push(format!("`{file}` is there as well, and was not used."));
+                first.name = first.name.take().or(sketch.name);
+            }
+        }
+    }
+    let sketch = found.unwrap_or_else(unknown);
+    let app = name_from(sketch.name.as_deref().unwrap_or_default())
+        .or_else(|| name_from(&folder.name()))
+        .unwrap_or_else(|| "app".to_owned());
+    Proposal { yaml: write::yaml(&app, &sketch), notes: sketch.notes }
+}
+
+fn unknown() -> Sketch {
+    let web = Guess {
+        name: "web".to_owned(),
+        artifact: ".".to_owned(),
+        exclude: vec![".git/**".to_owned()],
+        command: Command::words(["./server"]),
+        served: true,
+    };
+    Sketch {
+        services: vec![web],
+        notes: vec![
+            "Nothing was recognised in the folder: correct `artifact` and `command` by hand."
+                .to_owned(),
+        ],
+        ..Sketch::default()
+    }
+}
+
+/// A name that is allowed, made from any text.
+fn name_from(text: &str) -> Option<String> {
+    let mut name = String::new();
+    for character in text.rsplit('/').next()?.to_lowercase().chars() {
+        let character = if character.is_ascii_alphanumeric() { character } else { '-' };
+        let first = name.is_empty() && !character.is_ascii_lowercase();
+        if !first && !(character == '-' && name.ends_with('-')) {
+            name.push(character);
+        }
+    }
+    name.truncate(40);
+    let name = name.trim_end_matches('-');
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

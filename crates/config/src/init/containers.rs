@@ -1,0 +1,92 @@
+//! Files that name processes themselves: Procfile and Dockerfile.
+
+use super::{Command, Folder, Guess, Sketch, name_from};
+
+/// A Procfile: one process a line, `web` has the traffic, `release` runs before a release.
+pub(super) fn procfile(folder: &dyn Folder) -> Option<Sketch> {
+    let text = folder.read("Procfile")?;
+    let mut sketch = Sketch::default();
+    for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+        let Some((name, command)) = line.split_once(':') else { continue };
+        let (Some(name), command) = (name_from(name.trim()), command.trim()) else { continue };
+        let taken = sketch.services.iter().any(|service| service.name == name);
+        if command.is_empty() || taken {
+            continue;
+        }
+        let command = Command::line(command);
+        if name == "release" {
+            sketch.hooks.push((name, command));
+            continue;
+        }
+        sketch.services.push(Guess {
+            served: name == "web",
+            name,
+            artifact: ".".to_owned(),
+            exclude: vec![".git/**".to_owned()],
+            command,
+        });
+    }
+    if sketch.services.is_empty() {
+        return None;
+    }
+    if !sketch.hooks.is_empty() {
+        sketch.notes.push(
+            "The `release` process became a hook, which runs before traffic moves.".to_owned(),
+        );
+    }
+    if sketch.services.iter().any(|service| matches!(service.command, Command::Shell(_))) {
+        sketch.notes.push(
+            "Commands with variables run in a shell; `HOST` and `PORT` are given to them."
+                .to_owned(),
+        );
+    }
+    Some(sketch)
+}
+
+/// A Dockerfile: its last `ENTRYPOINT` and `CMD`.
+pub(super) fn dockerfile(folder: &dyn Folder) -> Option<Sketch> {
+    let text = folder.read("Dockerfile")?.replace("\\\n", " ");
+    let (mut entry, mut arguments) = (None, None);
+    for line in text.lines().map(str::trim) {
+        let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        match word.to_ascii_uppercase().as_str() {
+            "FROM" => (entry, arguments) = (None, None),
+            "ENTRYPOINT" => entry = instruction(rest),
+            "CMD" => arguments = instruction(rest),
+            _ => {}
+        }
+    }
+    let command = match (entry, arguments) {
+        (Some(Command::Words(mut entry)), Some(Command::Words(arguments))) => {
+            entry.extend(arguments);
+            Command::Words(entry)
+        }
+        (Some(entry), _) => entry,
+        (None, Some(command)) => command,
+        (None, None) => return None,
+    };
+    let web = Guess {
+        name: "web".to_owned(),
+        artifact: ".".to_owned(),
+        exclude: vec![".git/**".to_owned()],
+        command,
+        served: true,
+    };
+    let notes = vec![
+        "The command is the one of the `Dockerfile`, but it runs on the machine itself, not in a container: container images are not part of this version.".to_owned(),
+        "What the `Dockerfile` builds or installs must be in `artifact` or on the machine.".to_owned(),
+    ];
+    Some(Sketch { services: vec![web], notes, ..Sketch::default() })
+}
+
+fn instruction(rest: &str) -> Option<Command> {
+    let rest = rest.trim();
+    if rest.is_empty() {
+        return None;
+    }
+    match serde_json::from_str::<Vec<String>>(rest) {
+        Ok(words) if words.is_empty() => None,
+        Ok(words) => Some(Command::Words(words)),
+        Err(_) => Some(Command::line(rest)),
+    }
+}

@@ -1,0 +1,44 @@
+//! Rust: `Cargo.toml`.
+
+use super::{Command, Folder, Guess, Sketch};
+
+pub(super) fn cargo(folder: &dyn Folder) -> Option<Sketch> {
+    let text = folder.read("Cargo.toml")?;
+    let package = toml_value(&text, "package", "name")?;
+    let program = toml_value(&text, "[bin]", "name").unwrap_or_else(|| package.clone());
+    let web = Guess {
+        name: "web".to_owned(),
+        artifact: format!("./target/release/{program}"),
+        exclude: Vec::new(),
+        command: Command::Words(vec![format!("./{program}")]),
+        served: true,
+    };
+    let notes = vec![
+        "Run `cargo build --release` before `landfall up`: Landfall packs what is there."
+            .to_owned(),
+        "The program must listen on the `HOST` and `PORT` of its environment.".to_owned(),
+    ];
+    Some(Sketch { name: Some(package), services: vec![web], notes, ..Sketch::default() })
+}
+
+/// The text of a key in a section of a TOML file, as far as a first look goes.
+pub(super) fn toml_value(text: &str, section: &str, key: &str) -> Option<String> {
+    section_lines(text, section).find_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        let value = value.trim().strip_prefix('"')?.split('"').next()?;
+        (name.trim() == key).then(|| value.to_owned())
+    })
+}
+
+/// The lines of the first section with a name.
+pub(super) fn section_lines<'t>(
+    text: &'t str,
+    section: &str,
+) -> impl Iterator<Item = &'t str> + use<'t> {
+    let header = format!("[{section}]");
+    text.lines()
+        .map(str::trim)
+        .skip_while(move |line| *line != header)
+        .skip(1)
+        .take_while(|line| !line.starts_with('['))
+}
