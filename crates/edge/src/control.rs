@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 /// How long a message may take once its first byte is there, and an answer to be taken.
@@ -25,6 +26,7 @@ pub(crate) struct Control {
     listener: UnixListener,
     path: PathBuf,
     inode: u64,
+    talking: watch::Sender<usize>,
 }
 
 impl Control {
@@ -38,7 +40,7 @@ impl Control {
         rustix::process::umask(mask);
         let listener = bound?;
         let inode = std::fs::metadata(path)?.ino();
-        Ok(Self { listener, path: path.to_owned(), inode })
+        Ok(Self { listener, path: path.to_owned(), inode, talking: watch::Sender::new(0) })
     }
 
     /// Talks to whoever connects, for ever; dropping it ends all conversations.
@@ -49,17 +51,27 @@ impl Control {
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) => {
                         conversations.spawn(converse(Arc::clone(edge), stream));
+                        self.talking.send_replace(conversations.len());
                     }
                     Err(error) => {
                         tracing::warn!(%error, "the agent cannot connect for a moment");
                         sleep(EXHAUSTED).await;
                     }
                 },
-                Some(ended) = conversations.join_next() => if let Err(error) = ended {
-                    tracing::error!(%error, "a conversation failed");
+                Some(ended) = conversations.join_next() => {
+                    self.talking.send_replace(conversations.len());
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "a conversation failed");
+                    }
                 },
             }
         }
+    }
+
+    /// Waits until nobody talks to the edge.
+    pub(crate) async fn quiet(&self) {
+        let mut talking = self.talking.subscribe();
+        drop(talking.wait_for(|count| *count == 0).await);
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Closing a socket that still has something unread makes the kernel send a reset, which can destroy
 //! the answer on its way to the client. So shutting down says goodbye first, and then reads and
-//! discards what the client had already sent, for a moment.
+//! discards what the client had already sent, for a moment. A client that takes nothing for too long
+//! is given up.
 
-use std::io::{IoSlice, Result};
+use crate::upstream::IDLE;
+use std::io::{ErrorKind, IoSlice, Result};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -22,6 +24,8 @@ pub(crate) struct Lingering<S> {
     stream: S,
     client_closed: bool,
     farewell: Option<Farewell>,
+    /// Runs while the client takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 struct Farewell {
@@ -32,7 +36,20 @@ struct Farewell {
 impl<S> Lingering<S> {
     /// Wraps a stream.
     pub(crate) const fn new(stream: S) -> Self {
-        Self { stream, client_closed: false, farewell: None }
+        Self { stream, client_closed: false, farewell: None, stalled: None }
+    }
+}
+
+impl<S> Lingering<S> {
+    /// Passes on what a write came to, unless the client has taken nothing for too long.
+    fn watch<T>(&mut self, context: &mut Context<'_>, polled: Poll<Result<T>>) -> Poll<Result<T>> {
+        if polled.is_ready() {
+            self.stalled = None;
+            return polled;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(IDLE)));
+        ready!(stalled.as_mut().poll(context));
+        Poll::Ready(Err(ErrorKind::TimedOut.into()))
     }
 }
 
@@ -73,7 +90,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.watch(context, polled)
     }
 
     fn poll_write_vectored(
@@ -81,7 +99,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.watch(context, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -89,7 +108,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let polled = Pin::new(&mut self.stream).poll_flush(context);
+        self.watch(context, polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {

@@ -18,6 +18,8 @@ use tokio::time::{interval, sleep, timeout};
 const SIGNALLED: Millis = Millis(30_000);
 /// How long connections have to close once their time is over.
 const CLOSING: Duration = Duration::from_secs(3);
+/// How long the agent can still ask for the last counts. Whoever asks once a second misses none.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How often ends of drains are looked at, and idle connections to targets.
 const SWEEP: Duration = Duration::from_millis(250);
 /// How many clients' connections there may be at once, unless said otherwise.
@@ -121,7 +123,10 @@ async fn serve_until(
         () = metrics::serve(&edge, options.metrics) => {}
         () = sweep(&edge) => {}
         () = obey(&edge, &mut told) => {}
-        () = retired(&edge) => {}
+        () = async {
+            retired(&edge).await;
+            drop(timeout(LAST_WORDS, control.quiet()).await);
+        } => {}
     }
     for (_, target) in edge.live.targets() {
         target.cut();

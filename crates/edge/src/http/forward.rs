@@ -66,7 +66,7 @@ struct Asked {
 
 impl Exchange<'_> {
     async fn answer(&mut self, mut request: Request<Incoming>) -> Response<AnswerBody> {
-        if let Err(refusal) = acceptable(&request) {
+        if let Some(refusal) = refused(&request) {
             return refusal;
         }
         let authority = match authority(&request) {
@@ -229,15 +229,15 @@ fn misdirected() -> Response<AnswerBody> {
     own(StatusCode::MISDIRECTED_REQUEST, "this connection does not serve this name")
 }
 
-fn acceptable(request: &Request<Incoming>) -> Result<(), Response<AnswerBody>> {
+/// The answer to a request that is not even looked at.
+fn refused(request: &Request<Incoming>) -> Option<Response<AnswerBody>> {
     if *request.method() == Method::CONNECT {
-        return Err(own(StatusCode::NOT_IMPLEMENTED, "this is not a forward proxy"));
+        return Some(own(StatusCode::NOT_IMPLEMENTED, "this is not a forward proxy"));
     }
-    if request.headers().len() > HEAD_FIELDS {
+    (request.headers().len() > HEAD_FIELDS).then(|| {
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-        return Err(own(status, "there are too many header fields"));
-    }
-    Ok(())
+        own(status, "there are too many header fields")
+    })
 }
 
 /// The host that a request is for: from its target when that is absolute (RFC 9112, 3.2.2) or HTTP/2's

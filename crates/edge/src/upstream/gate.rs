@@ -80,6 +80,6 @@ impl Body for Gate {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.taken.as_ref().map_or_else(|| self.slot.hint.clone(), Body::size_hint)
+        self.taken.as_ref().map_or(self.slot.hint, Body::size_hint)
     }
 }

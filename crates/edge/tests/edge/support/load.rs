@@ -104,6 +104,12 @@ async fn client(shared: Arc<Shared>, kind: Kind) {
     }
 }
 
+/// Whether the connection was told to go before the request was taken: the client has to take another
+/// one (RFC 9113, 6.8), which is no loss.
+fn is_moved(error: &hyper::Error) -> bool {
+    format!("{error:?}").contains("GoAway(b\"\", NO_ERROR, Remote)")
+}
+
 impl Shared {
     async fn request(&self, kind: Kind, kept: &mut Option<Client>) -> Result<(), String> {
         let mut client = match self.reuse(kept.take()).await? {
@@ -126,7 +132,16 @@ impl Shared {
             _ => request,
         };
         let request = request.body(Full::new(Bytes::from(body))).map_err(|e| e.to_string())?;
-        let answer = client.send(request).await.map_err(|error| format!("{error:?}"))?;
+        let answer = match client.send(request.clone()).await {
+            Err(error) if is_moved(&error) => {
+                client = Client::two(&self.keys, self.address, HOST)
+                    .await
+                    .map_err(|error| format!("connecting: {error}"))?;
+                client.send(request).await
+            }
+            answered => answered,
+        };
+        let answer = answer.map_err(|error| format!("{error:?}"))?;
         if answer.status != 200 || answer.body.len() != length {
             return Err(format!("{} with {} bytes", answer.status, answer.body.len()));
         }
