@@ -4,6 +4,7 @@
 //! What cannot be had is said in words, and never assumed.
 
 use landfall_model::Resources;
+use landfall_protocol::shim::Cgroup;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -85,47 +86,53 @@ impl Cgroups {
         self.why_not.as_deref()
     }
 
-    /// Makes the groups of a run with its limits. Says what could not be done, in words.
+    /// The groups of a run, with its limits. Nothing is made yet.
     #[must_use]
-    pub fn create(&self, id: &str, resources: &Resources) -> (Vec<PathBuf>, Vec<String>) {
-        let mut folders = Vec::new();
-        let mut problems = Vec::new();
-        let mut make = |parent: &Path, limits: Vec<(&str, String)>| {
-            let folder = parent.join(id);
-            if folders.contains(&folder) {
-                return;
-            }
-            if let Err(error) = std::fs::create_dir_all(&folder) {
-                problems
-                    .push(format!("cannot make the control group {}: {error}", folder.display()));
-                return;
-            }
-            for (file, value) in limits {
-                if let Err(error) = std::fs::write(folder.join(file), value) {
-                    problems.push(format!("cannot set {file} of {id}: {error}"));
-                }
-            }
-            folders.push(folder);
-        };
+    pub fn plan(&self, id: &str, resources: &Resources) -> Vec<Cgroup> {
+        let mut groups: Vec<Cgroup> = Vec::new();
         if let Some(parent) = &self.unified {
             let limits = if self.unified_limits { unified_limits(resources) } else { Vec::new() };
-            make(parent, limits);
+            groups.push(Cgroup { folder: parent.join(id), limits });
         }
-        if !self.unified_limits {
-            for (controller, parent) in &self.legacy {
-                let limits = legacy_limits(controller, resources);
-                if !limits.is_empty() {
-                    make(parent, limits);
-                }
+        if self.unified_limits {
+            return groups;
+        }
+        for (controller, parent) in &self.legacy {
+            let limits = legacy_limits(controller, resources);
+            if limits.is_empty() {
+                continue;
+            }
+            let folder = parent.join(id);
+            match groups.iter_mut().find(|group| group.folder == folder) {
+                Some(group) => group.limits.extend(limits),
+                None => groups.push(Cgroup { folder, limits }),
             }
         }
-        (folders, problems)
+        groups
     }
 }
 
+/// Makes the groups of a run and sets its limits. Says what could not be done, in words.
+pub fn make(groups: &[Cgroup]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for group in groups {
+        let folder = group.folder.display();
+        if let Err(error) = std::fs::create_dir_all(&group.folder) {
+            problems.push(format!("cannot make the control group {folder}: {error}"));
+            continue;
+        }
+        for (file, value) in &group.limits {
+            if let Err(error) = std::fs::write(group.folder.join(file), value) {
+                problems.push(format!("cannot set the limit {file}: {error}"));
+            }
+        }
+    }
+    problems
+}
+
 /// Removes the groups of a run. They must be empty.
-pub fn remove(folders: &[PathBuf]) {
-    for folder in folders {
+pub fn remove(groups: &[Cgroup]) {
+    for Cgroup { folder, .. } in groups {
         if let Err(error) = std::fs::remove_dir(folder)
             && error.kind() != std::io::ErrorKind::NotFound
         {
@@ -136,34 +143,37 @@ pub fn remove(folders: &[PathBuf]) {
 
 /// Whether the kernel killed a process in these groups for want of memory; none when not known.
 #[must_use]
-pub fn out_of_memory(folders: &[PathBuf]) -> Option<bool> {
+pub fn out_of_memory(groups: &[Cgroup]) -> Option<bool> {
     let count = |file: &str| {
-        folders.iter().find_map(|folder| {
-            let text = std::fs::read_to_string(folder.join(file)).ok()?;
+        groups.iter().find_map(|group| {
+            let text = std::fs::read_to_string(group.folder.join(file)).ok()?;
             text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse::<u64>().ok())
         })
     };
     count("memory.events").or_else(|| count("memory.oom_control")).map(|kills| kills > 0)
 }
 
-fn unified_limits(resources: &Resources) -> Vec<(&'static str, String)> {
+fn limit(file: &str, value: impl ToString) -> (String, String) {
+    (file.to_owned(), value.to_string())
+}
+
+fn unified_limits(resources: &Resources) -> Vec<(String, String)> {
     let mut limits = Vec::new();
     if let Some(memory) = resources.memory {
-        limits.push(("memory.max", memory.0.to_string()));
+        limits.push(limit("memory.max", memory.0));
     }
     if let Some(cpu) = resources.cpu {
-        limits.push(("cpu.max", format!("{} {CPU_PERIOD}", quota(cpu.0))));
+        limits.push(limit("cpu.max", format!("{} {CPU_PERIOD}", quota(cpu.0))));
     }
     limits
 }
 
-fn legacy_limits(controller: &str, resources: &Resources) -> Vec<(&'static str, String)> {
+fn legacy_limits(controller: &str, resources: &Resources) -> Vec<(String, String)> {
     match (controller, resources.memory, resources.cpu) {
-        ("memory", Some(memory), _) => vec![("memory.limit_in_bytes", memory.0.to_string())],
-        ("cpu", _, Some(cpu)) => vec![
-            ("cpu.cfs_period_us", CPU_PERIOD.to_string()),
-            ("cpu.cfs_quota_us", quota(cpu.0).to_string()),
-        ],
+        ("memory", Some(memory), _) => vec![limit("memory.limit_in_bytes", memory.0)],
+        ("cpu", _, Some(cpu)) => {
+            vec![limit("cpu.cfs_period_us", CPU_PERIOD), limit("cpu.cfs_quota_us", quota(cpu.0))]
+        }
         _ => Vec::new(),
     }
 }
@@ -259,7 +269,7 @@ mod tests {
         let resources = Resources { cpu: Some(Cpu(500)), memory: Some(Bytes(1024)) };
         assert_eq!(
             unified_limits(&resources),
-            [("memory.max", "1024".to_owned()), ("cpu.max", "50000 100000".to_owned())]
+            [limit("memory.max", 1024), limit("cpu.max", "50000 100000")]
         );
         assert_eq!(legacy_limits("cpu", &resources)[1].1, "50000");
         assert_eq!(quota(1), 1000);

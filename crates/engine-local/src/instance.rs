@@ -193,10 +193,6 @@ impl Keeper {
             user,
         };
         let workplace = workplace::make(&self.host, &request).map_err(say)?;
-        let (cgroups, problems) = self.host.cgroups.create(&self.id, &service.resources);
-        for problem in problems {
-            tracing::warn!(id = %self.id, problem, "a limit is not enforced");
-        }
         let spec = Spec {
             version: shim::VERSION,
             id: self.id.clone(),
@@ -215,7 +211,7 @@ impl Keeper {
             artifact: artifact.to_owned(),
             address: Some(address),
             user,
-            cgroups,
+            cgroups: self.host.cgroups.plan(&self.id, &service.resources),
             stop: service.stop.clone(),
             created: disk::now(),
             boot: self.host.boot.clone(),

@@ -231,7 +231,7 @@ impl JobKeeper {
                 user,
             },
         )?;
-        let (cgroups, _) = self.host.cgroups.create(&id, &job.service.resources);
+        let cgroups = self.host.cgroups.plan(&id, &job.service.resources);
         let spec = Spec {
             version: shim::VERSION,
             id,

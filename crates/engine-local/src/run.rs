@@ -102,7 +102,7 @@ impl Run {
             id: self.spec.id.clone(),
             main: self.main().filter(|main| main.boot == self.host.boot),
             shim,
-            cgroups: self.spec.cgroups.clone(),
+            cgroups: self.spec.cgroups.iter().map(|group| group.folder.clone()).collect(),
         }
     }
 

@@ -75,6 +75,16 @@ pub enum Purpose {
     },
 }
 
+/// A control group of a run. The shim makes it, so that there is none without a record of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cgroup {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Files in it and what is written to them, in this order.
+    #[serde(default)]
+    pub limits: Vec<(String, String)>,
+}
+
 /// Everything that a shim needs to know. It holds secrets, so it is not printable and its file
 /// is readable by its owner alone.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,9 +111,9 @@ pub struct Spec {
     pub address: Option<SocketAddr>,
     /// The user and group id to run as; none means the agent's own.
     pub user: Option<u32>,
-    /// Control groups to join.
+    /// Control groups to make and join.
     #[serde(default)]
-    pub cgroups: Vec<PathBuf>,
+    pub cgroups: Vec<Cgroup>,
     /// How it is stopped.
     pub stop: Stop,
     /// When the record was made.

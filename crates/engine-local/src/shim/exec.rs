@@ -51,8 +51,11 @@ fn become_program(arguments: &Arguments) -> Result<std::convert::Infallible, Str
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     for group in &spec.cgroups {
         // Named in the log, not fatal: limits are a promise of the host, not of the program.
-        if let Err(error) = std::fs::write(group.join("cgroup.procs"), "0") {
-            eprintln!("landfall: cannot join the control group {}: {error}", group.display());
+        if let Err(error) = std::fs::write(group.folder.join("cgroup.procs"), "0") {
+            eprintln!(
+                "landfall: cannot join the control group {}: {error}",
+                group.folder.display()
+            );
         }
     }
     if let Some(user) = spec.user {

@@ -98,6 +98,10 @@ impl<'a> Hold<'a> {
     fn start(folder: &Path, spec: &'a Spec, started: &Started) -> Result<Self, HoldError> {
         let log_folder = folder.join(shim::LOG);
         disk::make_folder(&log_folder, 0o700)?;
+        let mut log = Log::new(&log_folder, spec.log_size, spec.log_files);
+        for problem in cgroup::make(&spec.cgroups) {
+            log.say(&format!("limits are not enforced: {problem}"));
+        }
         let mut child = spawn(folder, spec).map_err(HoldError::Start)?;
         let begin = Instant::now();
         let main = process::identify(child.id(), &spec.boot);
@@ -118,7 +122,7 @@ impl<'a> Hold<'a> {
                 id: spec.id.clone(),
                 main,
                 shim: started.shim.clone(),
-                cgroups: spec.cgroups.clone(),
+                cgroups: spec.cgroups.iter().map(|group| group.folder.clone()).collect(),
             },
             pid,
             begin,
@@ -128,7 +132,7 @@ impl<'a> Hold<'a> {
             kill_at: None,
             timeout_at,
             drain_until: None,
-            log: Log::new(&log_folder, spec.log_size, spec.log_files),
+            log,
             streams: [
                 Stream { pipe: out, lines: Lines::new(LogKind::Out, LogKind::OutPart) },
                 Stream { pipe: error, lines: Lines::new(LogKind::Error, LogKind::ErrorPart) },

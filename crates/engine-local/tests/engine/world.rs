@@ -234,6 +234,18 @@ impl Drop for World {
         // Nothing may outlive a test, whatever became of it.
         for entry in std::fs::read_dir(self.instances()).into_iter().flatten().flatten() {
             kill_marked(&entry.file_name().into_string().unwrap());
+            let text = std::fs::read_to_string(entry.path().join("spec.json")).unwrap_or_default();
+            let spec = serde_json::from_str::<landfall_protocol::shim::Spec>(&text);
+            for group in spec.map(|spec| spec.cgroups).unwrap_or_default() {
+                // The dead leave it only after a moment.
+                for _ in 0..200 {
+                    match std::fs::remove_dir(&group.folder) {
+                        Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {}
+                        _ => break,
+                    }
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
         }
     }
 }
