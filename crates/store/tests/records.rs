@@ -238,3 +238,32 @@ fn equal_content_has_an_equal_digest_under_two_numbers() {
     assert_ne!(digest(&one), digest(&release(&shop, 1, &[blob("b")])));
     assert_ne!(seal(one, None).expect("ok").digest, seal(two, None).expect("ok").digest);
 }
+
+/// Written past the store, because a hundred thousand syncs take minutes.
+#[tokio::test]
+#[ignore = "a measurement: run with --release --nocapture"]
+async fn status_of_a_hundred_thousand_releases_in_a_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let backend = Arc::new(Counted::new(Folder::open(folder.path()).expect("open")));
+    let store = Store::open(Arc::clone(&backend) as Arc<dyn Backend>).await.expect("open");
+    let shop = stack("shop", "prod");
+    let releases = folder.path().join("stacks/shop/prod/releases");
+    std::fs::create_dir_all(&releases).expect("a folder");
+    for number in 1..100_000_u64 {
+        let sealed = sealed(&shop, number, &[]);
+        let head = format!("landfall release 1\ndigest: {}\n\n", sealed.digest);
+        let object = [head.as_bytes(), &sealed.bytes].concat();
+        std::fs::write(releases.join(format!("{number:020}")), object).expect("write");
+    }
+    store.seal(&sealed(&shop, 100_000, &[])).await.expect("seal");
+    backend.take();
+    let began = std::time::Instant::now();
+    let head = store.head(&shop).await.expect("head").expect("a release");
+    let (took, requests) = (began.elapsed(), backend.take());
+    assert_eq!(head.release.number.0, 100_000);
+    assert!(requests.total() <= 3, "{requests:?}");
+    println!("head of 100,000 releases: {took:?}, {requests:?}");
+    let began = std::time::Instant::now();
+    store.releases(&shop, None, 20).await.expect("releases");
+    println!("the last 20 of them: {:?}, {:?}", began.elapsed(), backend.take());
+}
