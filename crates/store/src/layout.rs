@@ -79,8 +79,12 @@ pub(crate) fn outcomes(of: &StackId) -> Key {
     stack(of).child("outcomes")
 }
 
+pub(crate) fn hints(of: &StackId) -> Key {
+    stack(of).child("hints")
+}
+
 pub(crate) fn hint(of: &StackId, name: &str) -> Key {
-    stack(of).child("hints").child(name)
+    hints(of).child(name)
 }
 
 pub(crate) fn lease(of: &StackId) -> Key {

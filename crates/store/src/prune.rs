@@ -100,6 +100,28 @@ impl Store {
         self.retire(&used, now, false, &mut pruned).await
     }
 
+    /// Removes everything of a stack but its lease, whose epochs must go on rising: its releases,
+    /// outcomes, journal and hints. Its blobs go with later prunes. Says how many objects are gone.
+    ///
+    /// # Errors
+    /// When the store cannot be written. What is left then is removed by calling it again.
+    pub async fn purge(&self, stack: &StackId) -> Result<u64> {
+        let folders = [
+            layout::journal(stack),
+            layout::outcomes(stack),
+            layout::releases(stack),
+            layout::hints(stack),
+        ];
+        let mut gone = 0;
+        for folder in folders {
+            for key in self.all_keys(&folder).await? {
+                self.backend.delete(&key).await?;
+                gone += 1;
+            }
+        }
+        Ok(gone)
+    }
+
     /// The releases that stay, and the numbers of those that go.
     async fn divide(
         &self,

@@ -98,6 +98,33 @@ async fn an_upload_that_a_prune_overtakes_loses_nothing() {
     assert!(store.has_blob(&second).await.expect("has"));
 }
 
+#[tokio::test]
+async fn a_purge_leaves_other_stacks_and_the_epochs() {
+    use landfall_store::lease::{Lease, LeaseRequest, SystemClock};
+    let store = memory().await;
+    let (shop, other) = (stack("shop", "prod"), stack("shop", "test"));
+    let request = LeaseRequest {
+        stack: shop.clone(),
+        holder: "ada".to_owned(),
+        ttl: Duration::from_secs(10),
+        wait: Duration::ZERO,
+        reclaim: true,
+    };
+    let clock = Arc::new(SystemClock);
+    let lease = Lease::acquire(&store, request.clone(), clock.clone()).await.expect("free");
+    for stack in [&shop, &other] {
+        store.seal(&sealed(stack, 1, &[])).await.expect("seal");
+        store.append(stack, landfall_model::Sequence(1), b"{}").await.expect("append");
+    }
+    assert_eq!(store.purge(&shop).await.expect("purge"), 3);
+    assert_eq!(store.head(&shop).await.expect("head"), None);
+    assert_eq!(store.last_entry(&shop).await.expect("journal"), None);
+    assert!(store.head(&other).await.expect("head").is_some());
+    lease.release().await.expect("still held");
+    let next = Lease::acquire(&store, request, clock).await.expect("free");
+    assert_eq!(next.epoch(), landfall_model::Epoch(2));
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     /// Seal the next release of a stack with these blobs, restoring some older one or none.
