@@ -1,6 +1,6 @@
 //! The parts of one stack held against each other.
 
-use crate::codes;
+use crate::codes::{self, Code};
 use crate::decode::{At, Draft, DraftListener, Redirect, soonest_healthy};
 use crate::diagnostic::{Diagnostic, Report};
 use crate::nearest::suggest;
@@ -103,68 +103,62 @@ fn addresses(report: &mut Report<'_>, draft: &Draft) {
     }
 }
 
+/// What keeps two listeners on one port from being served both.
 fn clash(earlier: &Bound<'_>, later: &Bound<'_>) -> Option<Diagnostic> {
-    let address = later.address;
-    let error = |code, message: String| {
-        Diagnostic::error(code, later.span.clone(), message)
-            .label(earlier.span.clone(), format!("listener `{}`", earlier.name))
-    };
-    if earlier.address != address {
-        let everywhere = earlier.address.ip().is_unspecified() || address.ip().is_unspecified();
-        return everywhere.then(|| {
-            error(
-                codes::SAME_ADDRESS,
-                format!(
-                    "listener `{}` wants port {} on an address that listener `{}` already takes",
-                    later.name,
-                    address.port(),
-                    earlier.name
-                ),
-            )
-            .help("write the same address on both, or use another port")
-        });
+    if earlier.address != later.address {
+        return overlapping(earlier, later);
     }
-    let (Some(one), Some(two)) = (earlier.listener.protocol, later.listener.protocol) else {
-        return None;
-    };
+    let (one, two) = (earlier.listener.protocol?, later.listener.protocol?);
     if !share(one, two) {
-        return Some(
-            error(
-                codes::MIXED_ADDRESS,
-                format!(
-                    "listener `{}` cannot share {address}: it is `{two}`, and the other is `{one}`",
-                    later.name
-                ),
-            )
-            .help(
-                "use another port; only `tls` with `https`, and `http` with `http`, can share one",
-            ),
+        let message = format!(
+            "listener `{}` cannot share {}: it is `{two}`, and the other is `{one}`",
+            later.name, later.address
         );
+        let help =
+            "use another port; only `tls` with `https`, and `http` with `http`, can share one";
+        return Some(against(earlier, later, codes::MIXED_ADDRESS, message).help(help));
     }
+    same_hosts(earlier, later, one)
+}
+
+fn against(earlier: &Bound<'_>, later: &Bound<'_>, code: Code, message: String) -> Diagnostic {
+    Diagnostic::error(code, later.span.clone(), message)
+        .label(earlier.span.clone(), format!("listener `{}`", earlier.name))
+}
+
+/// Two addresses of which one takes the port of the other.
+fn overlapping(earlier: &Bound<'_>, later: &Bound<'_>) -> Option<Diagnostic> {
+    let all = earlier.address.ip().is_unspecified() || later.address.ip().is_unspecified();
+    let message = format!(
+        "listener `{}` wants port {} on an address that listener `{}` already takes",
+        later.name,
+        later.address.port(),
+        earlier.name
+    );
+    let help = "write the same address on both, or use another port";
+    all.then(|| against(earlier, later, codes::SAME_ADDRESS, message).help(help))
+}
+
+/// Two listeners on one address that the host name does not tell apart.
+fn same_hosts(
+    earlier: &Bound<'_>,
+    later: &Bound<'_>,
+    protocol: ListenerProtocol,
+) -> Option<Diagnostic> {
+    let pair = format!("listeners `{}` and `{}`", earlier.name, later.name);
     let (first, second) = (&earlier.listener.hosts, &later.listener.hosts);
-    if first.is_empty() && second.is_empty() {
-        let pair = format!("listeners `{}` and `{}`", earlier.name, later.name);
-        return Some(
-            error(codes::SAME_ADDRESS, format!("{pair} both take everything on {address}")).help(
-                if one == ListenerProtocol::Tcp {
-                    "use another port: `tcp` cannot share one"
-                } else {
-                    "use another port, or tell them apart with `hosts`"
-                },
-            ),
-        );
-    }
-    let host = first.intersection(second).next()?;
-    Some(
-        error(
-            codes::SAME_ADDRESS,
-            format!(
-                "listeners `{}` and `{}` both answer to `{host}` on {address}",
-                earlier.name, later.name
-            ),
-        )
-        .help("name each host at one of them only"),
-    )
+    let (message, help) = if first.is_empty() && second.is_empty() {
+        let help = match protocol {
+            ListenerProtocol::Tcp => "use another port: `tcp` cannot share one",
+            _ => "use another port, or tell them apart with `hosts`",
+        };
+        (format!("{pair} both take everything on {}", later.address), help)
+    } else {
+        let host = first.intersection(second).next()?;
+        let message = format!("{pair} both answer to `{host}` on {}", later.address);
+        (message, "name each host at one of them only")
+    };
+    Some(against(earlier, later, codes::SAME_ADDRESS, message).help(help))
 }
 
 fn share(one: ListenerProtocol, two: ListenerProtocol) -> bool {

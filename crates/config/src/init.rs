@@ -97,10 +97,26 @@ struct Sketch {
 struct Guess {
     name: String,
     artifact: String,
+    /// What is packed although a `.gitignore` leaves it out.
+    include: Vec<String>,
     exclude: Vec<String>,
     command: Command,
     /// Whether traffic goes to it.
     served: bool,
+}
+
+impl Guess {
+    /// A service with traffic that is made from the whole folder.
+    fn web(command: Command) -> Self {
+        Self {
+            name: "web".to_owned(),
+            artifact: ".".to_owned(),
+            include: Vec::new(),
+            exclude: vec![".env".to_owned()],
+            command,
+            served: true,
+        }
+    }
 }
 
 /// A command as it will be written.
@@ -130,10 +146,13 @@ impl Command {
     }
 }
 
+/// Makes a sketch from a file of the folder, when it is there and says enough.
+type Recognise = fn(&dyn Folder) -> Option<Sketch>;
+
 /// Proposes a file for a folder.
 #[must_use]
 pub fn propose(folder: &dyn Folder) -> Proposal {
-    let ways: [(&str, fn(&dyn Folder) -> Option<Sketch>); 6] = [
+    let ways: [(&str, Recognise); 6] = [
         ("Procfile", containers::procfile),
         ("package.json", node::package),
         ("Cargo.toml", rust::cargo),
@@ -167,13 +186,7 @@ pub fn propose(folder: &dyn Folder) -> Proposal {
 }
 
 fn unknown() -> Sketch {
-    let web = Guess {
-        name: "web".to_owned(),
-        artifact: ".".to_owned(),
-        exclude: vec![".git/**".to_owned()],
-        command: Command::words(["./server"]),
-        served: true,
-    };
+    let web = Guess::web(Command::words(["./server"]));
     Sketch {
         services: vec![web],
         notes: vec![
@@ -190,7 +203,8 @@ fn name_from(text: &str) -> Option<String> {
     for character in text.rsplit('/').next()?.to_lowercase().chars() {
         let character = if character.is_ascii_alphanumeric() { character } else { '-' };
         let first = name.is_empty() && !character.is_ascii_lowercase();
-        if !first && !(character == '-' && name.ends_with('-')) {
+        let again = character == '-' && name.ends_with('-');
+        if !first && !again {
             name.push(character);
         }
     }

@@ -115,8 +115,14 @@ pub(crate) const ARTIFACT: Keys = Keys {
     what: "an artifact",
     known: &[
         ("path", "The folder, file or archive, relative to this file."),
-        ("include", "Patterns of what is packed. Default: everything."),
-        ("exclude", "Patterns of what is left out."),
+        (
+            "include",
+            "Patterns, as in a `.gitignore`, of what is packed although a `.gitignore` leaves it out.",
+        ),
+        (
+            "exclude",
+            "Patterns, as in a `.gitignore`, of what is left out; they win over `include`.",
+        ),
     ],
     later: &[],
 };

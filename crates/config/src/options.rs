@@ -183,7 +183,7 @@ fn in_range(
         if limit.kind() != value.kind() || !outside {
             continue;
         }
-        let message = format!("{what} is {value}, and must be {words} {limit}");
+        let message = format!("{what} is {value}, but must be {words} {limit}");
         let mut diagnostic =
             Diagnostic::error(codes::OPTION_OUT_OF_RANGE, span.unwrap_or(place).clone(), message)
                 .help(format!("give a value of {words} {limit}, or change the bound"));
@@ -320,14 +320,14 @@ pub(crate) fn override_values(
         let Some(current) = values.get_mut(&declaration.name) else { continue };
         current.given = true;
         current.origin = None;
-        current.value = decoder.from_text(declaration, text, &what);
+        current.value = decoder.outside_value(declaration, text, &what);
         current.from = Some(Provenance { from, place: None });
     }
 }
 
 impl Decoder<'_, '_> {
     /// A value from outside of the file; problems are reported at the option's declaration.
-    fn from_text(
+    fn outside_value(
         &mut self,
         declaration: &Declaration,
         text: &str,

@@ -130,3 +130,6 @@ fn merge(into: &mut Node, change: &Node) -> bool {
     }
     replaced
 }
+
+#[cfg(test)]
+mod tests;

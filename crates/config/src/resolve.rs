@@ -51,9 +51,9 @@ pub enum EngineChoice {
 pub struct ArtifactSource {
     /// A folder, file or archive, relative to the folder of the file.
     pub path: String,
-    /// Patterns of what is packed; none means everything.
+    /// Patterns, as in a `.gitignore`, of what is packed although a `.gitignore` leaves it out.
     pub include: Vec<String>,
-    /// Patterns of what is left out.
+    /// Patterns, as in a `.gitignore`, of what is left out; they win over `include`.
     pub exclude: Vec<String>,
 }
 

@@ -50,35 +50,32 @@ impl Substitution<'_, '_, '_> {
                 None => Kind::Unknown,
             };
         }
-        let mut composed = Some(String::new());
-        for piece in &pieces {
-            let part = match piece {
-                Piece::Text(text) => Some(text.clone()),
-                Piece::Reference { inside, range } => self
-                    .resolve(inside, self.place(text, span, range))
-                    .and_then(|(_, current)| current.value)
-                    .map(|value| value.to_string()),
-                Piece::Open { range } => {
-                    self.report.add(
-                        Diagnostic::error(
-                            codes::BAD_REFERENCE,
-                            self.place(text, span, range),
-                            "a reference begins with `${` and has no `}`",
-                        )
-                        .help("write `${options.name}`; for the characters `${` write `$${`"),
-                    );
-                    None
-                }
-            };
-            composed = match (composed, part) {
-                (Some(mut all), Some(part)) => {
-                    all.push_str(&part);
-                    Some(all)
-                }
-                _ => None,
-            };
+        // All pieces are looked at, so that every wrong reference is reported.
+        let parts: Vec<Option<String>> =
+            pieces.iter().map(|piece| self.part(piece, text, span)).collect();
+        parts.into_iter().collect::<Option<String>>().map_or(Kind::Unknown, Kind::Composed)
+    }
+
+    /// The text of one piece, when it is known.
+    fn part(&mut self, piece: &Piece, text: &str, span: &Span) -> Option<String> {
+        match piece {
+            Piece::Text(text) => Some(text.clone()),
+            Piece::Reference { inside, range } => {
+                let (_, current) = self.resolve(inside, self.place(text, span, range))?;
+                current.value.map(|value| value.to_string())
+            }
+            Piece::Open { range } => {
+                self.report.add(
+                    Diagnostic::error(
+                        codes::BAD_REFERENCE,
+                        self.place(text, span, range),
+                        "a reference begins with `${` and has no `}`",
+                    )
+                    .help("write `${options.name}`; for the characters `${` write `$${`"),
+                );
+                None
+            }
         }
-        composed.map_or(Kind::Unknown, Kind::Composed)
     }
 
     /// Where a part of a text stands in the file, when the file has the text as it was read.
@@ -126,22 +123,19 @@ impl Substitution<'_, '_, '_> {
             return None;
         }
         let Some(current) = self.values.get(&option) else {
-            let names = self.values.keys().map(OptionName::as_str);
-            let help = suggest(name, names, "the options are").unwrap_or_else(|| {
-                format!("declare it: `options: {{ {name}: {{ type: string }} }}`")
-            });
-            self.report.add(
-                Diagnostic::error(
-                    codes::UNKNOWN_OPTION,
-                    span,
-                    format!("the option `{name}` is not declared"),
-                )
-                .help(help),
-            );
+            self.unknown_option(name, span);
             return None;
         };
         self.used.insert(option.clone());
         Some((option, current.clone()))
+    }
+
+    fn unknown_option(&mut self, name: &str, span: Span) {
+        let names = self.values.keys().map(OptionName::as_str);
+        let help = suggest(name, names, "the options are")
+            .unwrap_or_else(|| format!("declare it: `options: {{ {name}: {{ type: string }} }}`"));
+        let message = format!("the option `{name}` is not declared");
+        self.report.add(Diagnostic::error(codes::UNKNOWN_OPTION, span, message).help(help));
     }
 
     fn unknown_namespace(&mut self, reference: &str, namespace: &str, span: Span) {

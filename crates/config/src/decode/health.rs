@@ -43,12 +43,12 @@ impl Decoder<'_, '_> {
             (format!("{what} is {value}, and some time must pass"), format!("write {low} or more"))
         } else if value < low {
             (
-                format!("{what} is {value}, and must be at least {low}"),
+                format!("{what} is {value}, but must be at least {low}"),
                 format!("write {low} or more"),
             )
         } else {
             (
-                format!("{what} is {value}, and must be at most {high}"),
+                format!("{what} is {value}, but must be at most {high}"),
                 format!("write {high} or less"),
             )
         };

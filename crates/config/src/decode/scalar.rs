@@ -149,7 +149,7 @@ impl Decoder<'_, '_> {
             Diagnostic::error(
                 codes::OUT_OF_RANGE,
                 node.span.clone(),
-                format!("{what} is {value}, and {bound}"),
+                format!("{what} is {value}, but {bound}"),
             )
             .label_if(origin(node), "the value comes from here")
             .help(help),
@@ -211,7 +211,7 @@ impl Decoder<'_, '_> {
     pub(crate) fn cpu(&mut self, node: &Node, what: &str) -> Option<Cpu> {
         match &node.kind {
             Kind::Option { value: Some(OptionValue::Integer(value)), .. } => {
-                u64::try_from(*value).ok()?.checked_mul(1000).map(Cpu)
+                self.parsed(&value.to_string(), &node.span, what, origin(node))
             }
             Kind::Option { value: Some(OptionValue::String(text)), .. } => {
                 self.parsed(text, &node.span, what, origin(node))
@@ -297,6 +297,9 @@ fn integer_help(node: &Node) -> Option<String> {
     match &node.kind {
         Kind::Quoted(text) if tree::integer(text).is_some() => {
             Some(format!("write `{text}` without quotes"))
+        }
+        Kind::Composed(_) => {
+            Some("a reference keeps the option's type only where it is the whole value".to_owned())
         }
         _ => Some("write a whole number".to_owned()),
     }

@@ -18,13 +18,7 @@ pub(super) fn procfile(folder: &dyn Folder) -> Option<Sketch> {
             sketch.hooks.push((name, command));
             continue;
         }
-        sketch.services.push(Guess {
-            served: name == "web",
-            name,
-            artifact: ".".to_owned(),
-            exclude: vec![".git/**".to_owned()],
-            command,
-        });
+        sketch.services.push(Guess { served: name == "web", name, ..Guess::web(command) });
     }
     if sketch.services.is_empty() {
         return None;
@@ -65,18 +59,11 @@ pub(super) fn dockerfile(folder: &dyn Folder) -> Option<Sketch> {
         (None, Some(command)) => command,
         (None, None) => return None,
     };
-    let web = Guess {
-        name: "web".to_owned(),
-        artifact: ".".to_owned(),
-        exclude: vec![".git/**".to_owned()],
-        command,
-        served: true,
-    };
     let notes = vec![
         "The command is the one of the `Dockerfile`, but it runs on the machine itself, not in a container: container images are not part of this version.".to_owned(),
         "What the `Dockerfile` builds or installs must be in `artifact` or on the machine.".to_owned(),
     ];
-    Some(Sketch { services: vec![web], notes, ..Sketch::default() })
+    Some(Sketch { services: vec![Guess::web(command)], notes, ..Sketch::default() })
 }
 
 fn instruction(rest: &str) -> Option<Command> {

@@ -37,13 +37,12 @@ pub(super) fn package(folder: &dyn Folder) -> Option<Sketch> {
         );
     }
     notes.push("The program must listen on `process.env.HOST` and `process.env.PORT`.".to_owned());
-    let web = Guess {
-        name: "web".to_owned(),
-        artifact: ".".to_owned(),
-        exclude: vec![".git/**".to_owned(), "*.log".to_owned()],
-        command,
-        served: true,
+    let built: &[&str] = match text("/scripts/build") {
+        Some(_) => &["node_modules", "dist", "build", ".next"],
+        None => &["node_modules"],
     };
+    let include = built.iter().map(|path| (*path).to_owned()).collect();
+    let web = Guess { include, ..Guess::web(command) };
     let name = text("/name").map(str::to_owned);
     Some(Sketch { name, services: vec![web], notes, ..Sketch::default() })
 }

@@ -27,13 +27,8 @@ pub(super) fn requirements(folder: &dyn Folder) -> Option<Sketch> {
 }
 
 fn sketch(name: Option<String>, command: Command) -> Sketch {
-    let web = Guess {
-        name: "web".to_owned(),
-        artifact: ".".to_owned(),
-        exclude: [".git/**", ".venv/**", "**/__pycache__/**"].map(str::to_owned).to_vec(),
-        command,
-        served: true,
-    };
+    let exclude = [".env", ".venv", "__pycache__"].map(str::to_owned).to_vec();
+    let web = Guess { exclude, ..Guess::web(command) };
     let notes = vec![
         "The Python packages must be on the machine, or be packed with the artifact: a `.venv` is left out, because it holds paths of this machine.".to_owned(),
         "The program must listen on the `HOST` and `PORT` of its environment.".to_owned(),

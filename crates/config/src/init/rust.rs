@@ -7,11 +7,9 @@ pub(super) fn cargo(folder: &dyn Folder) -> Option<Sketch> {
     let package = toml_value(&text, "package", "name")?;
     let program = toml_value(&text, "[bin]", "name").unwrap_or_else(|| package.clone());
     let web = Guess {
-        name: "web".to_owned(),
         artifact: format!("./target/release/{program}"),
         exclude: Vec::new(),
-        command: Command::Words(vec![format!("./{program}")]),
-        served: true,
+        ..Guess::web(Command::Words(vec![format!("./{program}")]))
     };
     let notes = vec![
         "Run `cargo build --release` before `landfall up`: Landfall packs what is there."

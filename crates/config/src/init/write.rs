@@ -42,11 +42,16 @@ stacks:
 }
 
 fn write_service(text: &mut String, service: &Guess) {
-    let Guess { name, artifact, exclude, command, served } = service;
-    let artifact = if exclude.is_empty() {
-        scalar(artifact)
-    } else {
-        format!("{{ path: {}, exclude: {} }}", scalar(artifact), list(exclude))
+    let Guess { name, artifact, include, exclude, command, served } = service;
+    let mut keys = vec![format!("path: {}", scalar(artifact))];
+    for (key, patterns) in [("include", include), ("exclude", exclude)] {
+        if !patterns.is_empty() {
+            keys.push(format!("{key}: {}", list(patterns)));
+        }
+    }
+    let artifact = match &keys[..] {
+        [_] => scalar(artifact),
+        _ => format!("{{ {} }}", keys.join(", ")),
     };
     let more = if *served {
         "    # health: /healthz      # without it, the port must take a connection\n    # replicas: 2\n    # env: { LOG: info }     # HOST and PORT are given\n"
