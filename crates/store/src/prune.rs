@@ -63,8 +63,7 @@ impl Store {
         let (kept, gone) = self.divide(stack, keep, needed).await?;
         let mut used = blobs_of(&kept);
         for other in self.stacks().await?.iter().filter(|other| *other != stack) {
-            let numbers = self.release_numbers(other).await?;
-            used.append(&mut blobs_of(&self.releases_at(other, &numbers).await?));
+            used.append(&mut self.used_by(other).await?);
         }
         let mut pruned = Pruned { releases: gone.clone(), ..Pruned::default() };
         if !dry_run {
@@ -75,36 +74,14 @@ impl Store {
         Ok(pruned)
     }
 
-    /// Removes everything of a stack, and retires the blobs that only it needed.
+    /// Removes everything of a stack but its lease, whose epochs must go on rising, and retires the
+    /// blobs that only it needed. Says how many objects are gone.
     ///
     /// The journal goes first and its newest entry last, so that whoever comes after a crash in
     /// the middle never takes an older entry for the last one.
     ///
     /// # Errors
     /// When the store cannot be read or written. Calling it again goes on.
-    pub async fn purge(&self, stack: &StackId) -> Result<()> {
-        for key in self.all_keys(&layout::journal(stack)).await? {
-            self.backend.delete(&key).await?;
-        }
-        for key in self.all_keys(&layout::stack(stack)).await? {
-            self.backend.delete(&key).await?;
-        }
-        let now = now_millis();
-        let mut used = BTreeSet::new();
-        for other in self.stacks().await?.iter().filter(|other| *other != stack) {
-            let numbers = self.release_numbers(other).await?;
-            used.append(&mut blobs_of(&self.releases_at(other, &numbers).await?));
-        }
-        let mut pruned = Pruned::default();
-        self.settle_retired(&used, now, false, &mut pruned).await?;
-        self.retire(&used, now, false, &mut pruned).await
-    }
-
-    /// Removes everything of a stack but its lease, whose epochs must go on rising: its releases,
-    /// outcomes, journal and hints. Its blobs go with later prunes. Says how many objects are gone.
-    ///
-    /// # Errors
-    /// When the store cannot be written. What is left then is removed by calling it again.
     pub async fn purge(&self, stack: &StackId) -> Result<u64> {
         let folders = [
             layout::journal(stack),
@@ -119,7 +96,21 @@ impl Store {
                 gone += 1;
             }
         }
+        let now = now_millis();
+        let mut used = BTreeSet::new();
+        for other in self.stacks().await?.iter().filter(|other| *other != stack) {
+            used.append(&mut self.used_by(other).await?);
+        }
+        let mut pruned = Pruned::default();
+        self.settle_retired(&used, now, false, &mut pruned).await?;
+        self.retire(&used, now, false, &mut pruned).await?;
         Ok(gone)
+    }
+
+    /// The blobs that the releases of a stack need.
+    async fn used_by(&self, stack: &StackId) -> Result<BTreeSet<Digest>> {
+        let numbers = self.release_numbers(stack).await?;
+        Ok(blobs_of(&self.releases_at(stack, &numbers).await?))
     }
 
     /// The releases that stay, and the numbers of those that go.
