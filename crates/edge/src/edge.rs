@@ -191,8 +191,8 @@ impl Edge {
         for (group, target) in self.live.targets() {
             match standing.get(&(group.as_str(), target.id.as_str(), target.address)) {
                 Some((healthy, None)) => target.stay(*healthy),
-                Some((_, until)) => target.leave(*until, fallback),
-                None => target.leave(None, fallback),
+                Some((_, Some(until))) => target.drain(*until),
+                None => target.go(fallback),
             }
         }
     }

@@ -59,11 +59,9 @@ impl Live {
         register.listeners.iter().map(|(key, count)| (key.clone(), Arc::clone(count))).collect()
     }
 
-    /// Forgets targets that leave and where nothing runs any more.
-    pub(crate) fn forget_idle(&self) {
-        self.register().targets.retain(|_, target| {
-            Arc::strong_count(target) > 1 || target.running() > 0 || !target.is_leaving()
-        });
+    /// Forgets targets that are gone and where nothing runs any more.
+    pub(crate) fn forget(&self) {
+        self.register().targets.retain(|_, target| !target.is_over());
     }
 
     /// All counts, as the agent gets them.

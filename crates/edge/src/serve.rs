@@ -5,13 +5,12 @@ use crate::control::Control;
 use crate::edge::Edge;
 use crate::metrics;
 use crate::tls::with_rustls::Rustls;
-use landfall_model::{Millis, Timestamp};
+use landfall_model::Millis;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
 use tokio::time::{interval, sleep, timeout};
 
 /// How long what runs has after a SIGTERM or SIGINT.
@@ -76,7 +75,7 @@ pub fn run(options: EdgeOptions) -> Result<(), EdgeError> {
     let result = runtime.block_on(async {
         let terminate = signal(SignalKind::terminate()).map_err(EdgeError::Process)?;
         let interrupt = signal(SignalKind::interrupt()).map_err(EdgeError::Process)?;
-        serve_until(options, signals(terminate, interrupt)).await
+        serve_with(options, Some(Signals { terminate, interrupt })).await
     });
     runtime.shutdown_timeout(CLOSING);
     result
@@ -88,32 +87,16 @@ pub fn run(options: EdgeOptions) -> Result<(), EdgeError> {
 /// # Errors
 /// When it could not be started.
 pub async fn serve(options: EdgeOptions) -> Result<(), EdgeError> {
-    let (_quiet, never) = watch::channel(None);
-    serve_until(options, never).await
+    serve_with(options, None).await
 }
 
-/// Turns signals into the time at which all has to end.
-fn signals(mut terminate: Signal, mut interrupt: Signal) -> watch::Receiver<Option<Timestamp>> {
-    let (sender, receiver) = watch::channel(None);
-    tokio::spawn(async move {
-        for grace in [SIGNALLED, Millis(0)] {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if sender.send(Some(now().after(grace))).is_err() {
-                return;
-            }
-        }
-        sender.closed().await;
-    });
-    receiver
+/// The signals that end the edge.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
-async fn serve_until(
-    options: EdgeOptions,
-    mut told: watch::Receiver<Option<Timestamp>>,
-) -> Result<(), EdgeError> {
+async fn serve_with(options: EdgeOptions, signals: Option<Signals>) -> Result<(), EdgeError> {
     let terminator = Box::new(Rustls::new().map_err(EdgeError::Tls)?);
     let control = Control::bind(&options.socket)
         .map_err(|source| EdgeError::Socket { path: options.socket.clone(), source })?;
@@ -122,7 +105,7 @@ async fn serve_until(
         () = control.serve(&edge) => {}
         () = metrics::serve(&edge, options.metrics) => {}
         () = sweep(&edge) => {}
-        () = obey(&edge, &mut told) => {}
+        () = obey(&edge, signals) => {}
         () = async {
             retired(&edge).await;
             drop(timeout(LAST_WORDS, control.quiet()).await);
@@ -134,12 +117,19 @@ async fn serve_until(
     Ok(())
 }
 
-async fn obey(edge: &Arc<Edge>, told: &mut watch::Receiver<Option<Timestamp>>) {
-    while told.changed().await.is_ok() {
-        let until = *told.borrow_and_update();
-        if let Some(until) = until {
-            edge.retire(until).await;
+/// Lets the edge retire at the first signal and end at the second; then, or without signals, it waits for
+/// ever.
+async fn obey(edge: &Arc<Edge>, signals: Option<Signals>) {
+    let Some(Signals { mut terminate, mut interrupt }) = signals else {
+        return std::future::pending().await;
+    };
+    for grace in [SIGNALLED, Millis(0)] {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
+        tracing::info!(%grace, "the edge was told to end");
+        edge.retire(now().after(grace)).await;
     }
     std::future::pending().await
 }
@@ -154,7 +144,7 @@ async fn sweep(edge: &Arc<Edge>) {
             target.cut_if_due(now);
             target.pool.sweep();
         }
-        edge.live.forget_idle();
+        edge.live.forget();
     }
 }
 

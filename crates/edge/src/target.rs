@@ -21,9 +21,21 @@ pub(crate) struct Target {
 /// How a target stands in the configuration.
 #[derive(Debug, Default)]
 struct Standing {
-    leaving: bool,
+    place: Place,
     until: Option<Timestamp>,
     cut: CancellationToken,
+}
+
+/// Where a target is in its life.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It is configured and stays, healthy or not.
+    #[default]
+    Staying,
+    /// It is configured and drains.
+    Draining,
+    /// It is not configured any more.
+    Gone,
 }
 
 impl Target {
@@ -54,7 +66,7 @@ impl Target {
     /// It is configured and not draining. An unhealthy one keeps no idle connections.
     pub(crate) fn stay(&self, healthy: bool) {
         let mut standing = self.standing();
-        standing.leaving = false;
+        standing.place = Place::Staying;
         standing.until = None;
         if standing.cut.is_cancelled() {
             standing.cut = CancellationToken::new();
@@ -67,19 +79,33 @@ impl Target {
         }
     }
 
-    /// It gets nothing new, and what remains is cut then. Without a time the one that it already has
-    /// remains, or else `fallback` is taken.
-    pub(crate) fn leave(&self, until: Option<Timestamp>, fallback: Timestamp) {
+    /// It gets nothing new, and what remains is cut then.
+    pub(crate) fn drain(&self, until: Timestamp) {
         let mut standing = self.standing();
-        standing.leaving = true;
-        standing.until = until.or(standing.until).or(Some(fallback));
+        standing.place = Place::Draining;
+        standing.until = Some(until);
+        drop(standing);
+        self.pool.close();
+    }
+
+    /// It is no longer configured. What remains is cut at the end of its drain, or at this time when it
+    /// had none.
+    pub(crate) fn go(&self, until: Timestamp) {
+        let mut standing = self.standing();
+        standing.place = Place::Gone;
+        standing.until.get_or_insert(until);
         drop(standing);
         self.pool.close();
     }
 
     /// Whether it is draining or no longer configured.
     pub(crate) fn is_leaving(&self) -> bool {
-        self.standing().leaving
+        self.standing().place != Place::Staying
+    }
+
+    /// Whether nobody needs to know of it any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.standing().place == Place::Gone && self.running() == 0
     }
 
     /// Cuts what runs here when its time has come.

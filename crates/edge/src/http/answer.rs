@@ -54,7 +54,10 @@ pub(super) fn unavailable() -> Response<AnswerBody> {
 }
 
 /// Back to the client with the `https` address.
-pub(super) fn redirect(host: &str, port: u16, path: &str) -> Response<AnswerBody> {
+pub(super) fn redirect(host: Option<&str>, port: u16, path: &str) -> Response<AnswerBody> {
+    let Some(host) = host else {
+        return own(StatusCode::BAD_REQUEST, "without a host there is no https address");
+    };
     let path = if path.starts_with('/') { path } else { "/" };
     let location = if port == 443 {
         format!("https://{host}{path}")

@@ -41,9 +41,10 @@ pub(super) async fn handle(
     if let Some(route) = &exchange.route {
         route.count.answered(response.status(), started.elapsed());
     }
-    let http1 = version < Version::HTTP_2;
-    if http1 && edge.retiring.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS
-    {
+    let served = exchange.route.is_some() || edge.router.kind(client.address).is_some();
+    let ends = edge.retiring.is_cancelled() || !served;
+    let stays = version >= Version::HTTP_2 || response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if ends && !stays {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -107,7 +108,7 @@ impl Exchange<'_> {
                 Pick::NoListener => return self.nobody(),
                 Pick::Redirect(route, port) => {
                     self.found(&route);
-                    return redirect(host.unwrap_or_default(), port, path);
+                    return redirect(host, port, path);
                 }
                 Pick::Unavailable(route) => {
                     self.found(&route);

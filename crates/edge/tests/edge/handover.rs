@@ -2,7 +2,7 @@
 
 use crate::support::load::HOST;
 use crate::support::{
-    Client, Keys, Load, TestEdge, TestTarget, eventually, group, https, later, listener,
+    Client, Keys, Load, TestEdge, TestTarget, eventually, group, https, later, listener, rounds,
 };
 use landfall_protocol::edge::Config;
 use landfall_protocol::edge::client::EdgeClient;
@@ -20,7 +20,7 @@ async fn edges_hand_over_under_load() {
     let mut edge = TestEdge::simple(listener, &socket, &[&target]).await;
     let load = Load::start(keys, address);
     let mut requests = 0;
-    for _ in 0..4 {
+    for _ in 0..rounds(4) {
         load.more(300).await;
         let mut next = TestEdge::start().await;
         next.config = edge.config.clone();

@@ -107,3 +107,45 @@ async fn openssl_meets_the_policies() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn go_agrees_on_every_group_of_the_default_policy() {
+    let target = TestTarget::start("a").await;
+    let keys = Keys::of(&[HOST]);
+    let (socket, address) = listener();
+    let _edge = TestEdge::simple(https(address, &keys), &socket, &[&target]).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = folder.path().join("groups.go");
+    std::fs::write(&source, include_str!("outside/groups.go")).expect("written");
+    let arguments = vec!["run".to_owned(), source.display().to_string(), address.to_string()];
+    let Some(verdict) = feed_aside("go", arguments, String::new()).await else { return };
+    if !verdict.success {
+        eprintln!("skipped: this go is too old: {}", verdict.errors);
+        return;
+    }
+    let expected = [
+        "SecP384r1MLKEM1024 SecP384r1MLKEM1024 TLS 1.3",
+        "SecP256r1MLKEM768 SecP256r1MLKEM768 TLS 1.3",
+        "X25519MLKEM768 X25519MLKEM768 TLS 1.3",
+        "X25519 X25519 TLS 1.3",
+        "CurveP256 CurveP256 TLS 1.3",
+        "CurveP384 CurveP384 TLS 1.3",
+        "CurveP521 refused",
+    ];
+    assert_eq!(verdict.output.lines().collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h2spec_is_content() {
+    let target = TestTarget::start("a").await;
+    let keys = Keys::of(&[HOST]);
+    let (socket, address) = listener();
+    let _edge = TestEdge::simple(https(address, &keys), &socket, &[&target]).await;
+    let port = address.port().to_string();
+    let arguments = ["-h", "127.0.0.1", "-p", &port, "-t", "-k", "-o", "5"];
+    let arguments = arguments.iter().map(|text| (*text).to_owned()).collect();
+    let Some(verdict) = feed_aside("h2spec", arguments, String::new()).await else { return };
+    let failures: Vec<_> =
+        verdict.output.lines().filter(|line| line.trim_start().starts_with('×')).collect();
+    assert!(verdict.success, "{failures:#?}\n{}", verdict.output);
+}

@@ -28,3 +28,9 @@ pub fn later(span: Duration) -> landfall_model::Timestamp {
     let since = now.duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     landfall_model::Timestamp(u64::try_from(since.as_millis()).expect("fits"))
 }
+
+/// How often something is repeated under load: so many times, or as `LANDFALL_TEST_ROUNDS` says.
+pub fn rounds(usually: u32) -> u32 {
+    let asked = std::env::var("LANDFALL_TEST_ROUNDS").ok().and_then(|text| text.parse().ok());
+    asked.unwrap_or(usually)
+}
