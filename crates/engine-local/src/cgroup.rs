@@ -41,7 +41,10 @@ impl Cgroups {
             let here = if here.is_dir() { here } else { mount.folder.clone() };
             let here = if mount.controllers.is_none() { delegated(here) } else { here };
             let parent = here.join(PARENT);
-            if std::fs::create_dir_all(&parent).is_err() {
+            // It may be there and be somebody else's.
+            let writable =
+                |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
+            if std::fs::create_dir_all(&parent).is_err() || !writable(&parent) {
                 continue;
             }
             match &mount.controllers {

@@ -38,10 +38,11 @@ struct Front {
 }
 
 impl LocalEngine {
-    /// Opens the engine's folder and takes over whatever runs from an earlier life.
+    /// Opens the engine's folder and takes over whatever runs from an earlier life. To be called
+    /// within a runtime of tokio.
     ///
     /// # Errors
-    /// When the folder cannot be read or written.
+    /// When the folder cannot be read or written, or another engine has it.
     pub async fn open(
         options: LocalEngineOptions,
         load_balancer: Arc<dyn LoadBalancer>,
@@ -68,7 +69,11 @@ impl LocalEngine {
         self.end_forgotten_commands();
         for entry in entries.flatten() {
             if let Some(stack) = entry.file_name().to_str().and_then(parse_folder_name) {
-                self.front(&stack)?;
+                // One stack whose record is broken does not stop the others; it is left alone, and
+                // whoever asks for it hears why.
+                if let Err(error) = self.front(&stack) {
+                    tracing::error!(%stack, %error, "a stack cannot be taken over");
+                }
             }
         }
         Ok(())
@@ -88,9 +93,10 @@ impl LocalEngine {
         }
     }
 
-    /// The stacks that this engine has a folder for.
+    /// The stacks that a desired state was accepted for, and that were not forgotten.
     pub fn stacks(&self) -> Vec<StackId> {
-        self.stacks.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+        let stacks = self.stacks.lock().unwrap_or_else(PoisonError::into_inner);
+        stacks.keys().filter(|stack| self.host.stack(stack).desired().exists()).cloned().collect()
     }
 
     /// Stops supervising and waits until every task has ended. What runs goes on running.
@@ -103,6 +109,7 @@ impl LocalEngine {
         for front in fronts {
             front.join().await;
         }
+        self.host.release();
     }
 
     /// Forgets a stack of which nothing is left: its desired state, its fence, its logs and its

@@ -8,10 +8,12 @@ use crate::ports::{self, Ports};
 use crate::users::{Isolation, Users};
 use landfall_engine::{EngineError, Materials};
 use landfall_model::{ServiceName, StackId, VolumeName};
+use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// How an engine is set up.
 #[derive(Clone)]
@@ -75,6 +77,27 @@ pub(crate) struct Host {
     pub log_size: u64,
     pub log_files: u32,
     pub keep_ended: usize,
+    /// The lock on the folder: two engines would both start what is missing.
+    lock: Mutex<Option<File>>,
+}
+
+/// How long is waited for an engine that is about to let go of the folder.
+const LET_GO: Duration = Duration::from_secs(10);
+
+/// Takes the lock on the folder.
+fn take_lock(root: &Path) -> Result<File, DiskError> {
+    let path = root.join("lock");
+    let begin = Instant::now();
+    loop {
+        if let Some(lock) = disk::try_lock(&path)? {
+            return Ok(lock);
+        }
+        if begin.elapsed() > LET_GO {
+            let why = "another engine has this folder".to_owned();
+            return Err(DiskError::Record { path: path.display().to_string(), why });
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 impl Host {
@@ -83,6 +106,7 @@ impl Host {
         load_balancer: Arc<dyn LoadBalancer>,
     ) -> Result<Self, DiskError> {
         disk::make_folder(&options.root, 0o700)?;
+        let lock = Mutex::new(Some(take_lock(&options.root)?));
         let users = Users::open(&options.root, options.isolate)?;
         let host = Self {
             ports: Ports::new(options.host, options.ports),
@@ -101,11 +125,17 @@ impl Host {
             log_size: options.log_size,
             log_files: options.log_files,
             keep_ended: options.keep_ended,
+            lock,
         };
         for folder in [host.root.clone(), host.stacks(), host.root.join("volumes")] {
             host.folder(&folder)?;
         }
         Ok(host)
+    }
+
+    /// Lets go of the folder.
+    pub fn release(&self) {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Makes a folder that services pass through and cannot list.

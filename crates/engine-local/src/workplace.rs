@@ -56,6 +56,28 @@ fn give(path: &Path, user: Option<u32>) -> Result<(), DiskError> {
         .map_err(|error| DiskError::io("give to its user", path, error))
 }
 
+/// A volume keeps what is in it when its service gets a user of its own, or another one.
+fn give_all(folder: &Path, user: Option<u32>) -> Result<(), DiskError> {
+    use std::os::unix::fs::MetadataExt as _;
+    let owner = std::fs::symlink_metadata(folder)
+        .map_err(|error| DiskError::io("look at", folder, error))?
+        .uid();
+    if user.is_none_or(|user| user == owner) {
+        return Ok(());
+    }
+    let entries =
+        std::fs::read_dir(folder).map_err(|error| DiskError::io("read", folder, error))?;
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            give_all(&entry.path(), user)?;
+        } else {
+            give(&entry.path(), user)?;
+        }
+    }
+    // The folder last: its owner says that all below it is done.
+    give(folder, user)
+}
+
 /// A folder of links: to the entries of the artifact, which is shared and read-only, and to the
 /// volumes, which are neither.
 fn with_volumes(host: &Host, request: &Request<'_>) -> Result<PathBuf, DiskError> {
@@ -72,7 +94,7 @@ fn with_volumes(host: &Host, request: &Request<'_>) -> Result<PathBuf, DiskError
             disk::make_folder(&target, 0o700)?;
             disk::sync_folder(target.parent().unwrap_or(&target))?;
         }
-        give(&target, request.user)?;
+        give_all(&target, request.user)?;
         links.insert(path, target);
     }
     let work = request.run.join("work");

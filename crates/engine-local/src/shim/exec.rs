@@ -50,8 +50,11 @@ fn become_program(arguments: &Arguments) -> Result<std::convert::Infallible, Str
     let _ = rustix::process::setsid();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     for group in &spec.cgroups {
-        // Named in the log, not fatal: limits are a promise of the host, not of the program.
-        if let Err(error) = std::fs::write(group.folder.join("cgroup.procs"), "0") {
+        // Named in the log, not fatal: limits are a promise of the host, not of the program. One
+        // that could not be made was named by the shim.
+        if group.folder.is_dir()
+            && let Err(error) = std::fs::write(group.folder.join("cgroup.procs"), "0")
+        {
             eprintln!(
                 "landfall: cannot join the control group {}: {error}",
                 group.folder.display()

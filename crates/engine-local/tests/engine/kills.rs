@@ -119,19 +119,52 @@ async fn a_job_runs_once_through_kills_at_any_instant() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn shims_and_instances_may_be_killed_at_any_instant_too() {
+    let mut world = World::new().await;
+    let script = format!("setsid sleep 300 & exec {PROGRAM} serve");
+    for round in 0..24_usize {
+        world.want(&[(1 + (round / 8) as u64, 2, 1, &shell(&script))]).await;
+        tokio::time::sleep(Duration::from_millis((round as u64 * 37) % 210)).await;
+        let mut running = processes(world.folder.path());
+        running.sort_unstable();
+        if let Some((pid, _)) = running.get(round % running.len().max(1)) {
+            kill(*pid);
+        }
+        if round % 3 == 0 {
+            world.reopen().await;
+        }
+    }
+    world.reopen().await;
+    world.want(&[(9, 2, 1, &shell(&script))]).await;
+    let seen = world
+        .until("exactly release 9", |seen| {
+            seen.groups.len() == 1 && seen.groups.get(&group(9)).is_some_and(|g| g.ready == 2)
+        })
+        .await;
+    let wanted: BTreeSet<String> =
+        seen.groups[&group(9)].instances.iter().map(|instance| instance.id.clone()).collect();
+    let running = markers(world.folder.path());
+    assert_eq!(running.iter().cloned().collect::<BTreeSet<_>>(), wanted);
+    assert_eq!(running.len(), 6, "a shim, a process and its child for each");
+}
+
 /// The instances of every process that runs out of this folder: its shims and what they hold.
 fn markers(root: &std::path::Path) -> Vec<String> {
+    processes(root).into_iter().map(|(_, id)| id).collect()
+}
+
+fn processes(root: &std::path::Path) -> Vec<(u32, String)> {
     let prefix = b"LANDFALL_INSTANCE=";
     std::fs::read_dir("/proc")
         .unwrap()
         .flatten()
         .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
             let environ = std::fs::read(entry.path().join("environ")).ok()?;
             let id = environ.split(|byte| *byte == 0).find_map(|e| e.strip_prefix(prefix))?;
             let id = String::from_utf8_lossy(id).into_owned();
-            let instance = root.join("stacks/shop.local/instances").join(&id);
-            let job = root.join("stacks/shop.local/jobs").join(&id);
-            (instance.exists() || job.exists()).then_some(id)
+            root.join("stacks/shop.local/instances").join(&id).exists().then_some((pid, id))
         })
         .collect()
 }

@@ -9,6 +9,7 @@ async fn starts_scales_and_stops() {
     let begin = Instant::now();
     world.want(&[(1, 2, 1, &serve())]).await;
     let seen = world.until_ready(1, 2).await;
+    eprintln!("ready after {:?}", begin.elapsed());
     assert!(begin.elapsed() < Duration::from_secs(5), "took {:?}", begin.elapsed());
     let status = &seen.groups[&group(1)];
     assert_eq!((status.wanted, status.running, status.failing.clone()), (2, 2, None));
@@ -264,4 +265,52 @@ async fn nothing_is_signalled_while_the_load_balancer_cannot_be_told() {
     assert!(!marked(&id).is_empty());
     *world.balancer.refuse.lock().unwrap() = None;
     world.until_nothing().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_without_its_certificate_is_a_problem_and_the_rest_is_served() {
+    let mut world = World::new().await;
+    let mut desired = world.wanted(&[(1, 1, 1, &serve())]);
+    let mut secure = desired.listeners.values().next().unwrap().clone();
+    secure.listener.protocol = ListenerProtocol::Https;
+    secure.listener.certificate = Some("shop".parse().unwrap());
+    secure.certificate = Some(Certificate {
+        version: CertificateVersion(1),
+        names: vec!["shop.example".into()],
+        fingerprint: artifact(),
+        not_before: Timestamp(0),
+        not_after: Timestamp(1),
+        source: CertificateSource::Imported,
+    });
+    desired.listeners.insert("secure".parse().unwrap(), secure);
+    world.apply(desired).await;
+    let seen = world
+        .until("a problem", |seen| {
+            seen.problems.iter().any(|problem| problem.starts_with("listener secure: "))
+        })
+        .await;
+    assert_eq!(seen.traffic.len(), 1);
+    assert_eq!(world.balancer.parts.lock().unwrap().last().unwrap().listeners.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_engine_has_a_folder_and_stacks_are_listed() {
+    let mut world = World::new().await;
+    assert_eq!(world.engine.stacks(), []);
+    world.want(&[(1, 1, 0, &serve())]).await;
+    world.until_ready(1, 1).await;
+    assert_eq!(world.engine.stacks(), [stack()]);
+    assert!(world.engine.forget(&stack()).await.is_err(), "it still runs");
+    let taken =
+        landfall_engine_local::LocalEngine::open(world.options.clone(), world.balancer.clone());
+    let refused = taken.await.map(|_| ()).unwrap_err();
+    assert!(refused.to_string().contains("another engine has this folder"), "{refused}");
+    world.want(&[]).await;
+    world.until_nothing().await;
+    world.engine.forget(&stack()).await.unwrap();
+    assert_eq!(world.engine.stacks(), []);
+    // After that, fences start again.
+    world.revision = 0;
+    world.want(&[(1, 1, 0, &serve())]).await;
+    world.until_ready(1, 1).await;
 }

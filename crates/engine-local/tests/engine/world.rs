@@ -116,7 +116,9 @@ impl World {
 
     pub async fn with(change: impl FnOnce(&mut LocalEngineOptions)) -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
-        let first = 20_000 + NEXT.fetch_add(1, Ordering::Relaxed) * 60;
+        // Apart from other worlds, and mostly from other runs on this machine.
+        let run = u16::try_from(std::process::id() % 6).unwrap();
+        let first = 12_000 + run * 3_000 + NEXT.fetch_add(1, Ordering::Relaxed) * 60;
         let folder = tempfile::tempdir().unwrap();
         let blobs = tempfile::tempdir().unwrap();
         let files = BTreeMap::from([("hello", "#!/bin/sh\necho hello from the artifact\n")]);
