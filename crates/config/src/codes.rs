@@ -136,7 +136,7 @@ codes! {
         "Each volume of a service has a path of its own, and none lies inside another.";
 
     IMPOSSIBLE_DURATION = "LF0501", "an impossible duration",
-        "The duration is zero where time must pass, longer than its limit, or contradicts another one: a health check's timeout beyond ten times its interval, or a deadline before the health checks can have passed.";
+        "The duration is zero where time must pass, longer than its limit, or contradicts another one. A health check's `every` is 10ms to 1h; its `timeout` 1ms to 1h, and at most ten times `every`, because more checks would wait at once. `grace` and `drain` are up to 1h, `bake` up to 24h, a rollout's `deadline` and a hook's `timeout` 1s to 24h. The deadline must leave time for the good answers that make an instance healthy: `healthy` times `every`.";
     BAD_COMMAND = "LF0502", "a command that needs a shell",
         "A command given as text is split at spaces, with quotes as a shell reads them, and nothing is expanded. When it needs a pipe, a variable or a pattern, say so: `[sh, -c, \"…\"]`.";
     BAD_VARIABLE = "LF0503", "not the name of an environment variable",

@@ -72,9 +72,14 @@ fn present(
         format!("stack `{stack}` {does} the {thing} `{}`, which is not there", change.key);
     let candidates = names.iter().map(|entry| entry.key.as_str());
     let known = suggest(&change.key, candidates, &format!("the {thing}s are"));
+    let nothing = if change.value.is_null() {
+        format!("remove the line: there are no {thing}s to take away")
+    } else {
+        format!("declare the {thing} `{}` first", change.key)
+    };
     report.add(
         Diagnostic::error(codes::NOTHING_TO_CHANGE, change.key_span.clone(), message)
-            .help(known.unwrap_or_else(|| format!("declare the {thing} `{}` first", change.key))),
+            .help(known.unwrap_or(nothing)),
     );
     false
 }

@@ -128,3 +128,12 @@ fn colour_is_only_used_when_asked_for() {
     assert!(!diagnostics.render(&source, false).contains('\u{1b}'));
     assert!(diagnostics.render(&source, true).contains('\u{1b}'));
 }
+
+#[test]
+fn the_whole_design_is_understood_and_only_what_comes_later_refused() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad/LF0212-design.yaml");
+    let all = parse(&SourceFile::new("landfall.yaml", text(&path))).expect_err("later keys");
+    let other: Vec<&str> =
+        all.0.iter().map(|one| one.code.id).filter(|id| *id != "LF0212").collect();
+    assert!(other.is_empty(), "{all}");
+}

@@ -153,7 +153,7 @@ fn try_out(text: String) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn edited_files_are_answered(seed in 0..SEEDS.len(), edits in prop::collection::vec(edit(), 1..6)) {
