@@ -8,12 +8,14 @@
 //! [`Finding`]: landfall_model::Finding
 
 mod changes;
+mod codes;
 mod findings;
 mod restore;
 mod shape;
 mod steps;
 
 pub use changes::{Change, Disruption, changes};
+pub use codes::CODES;
 pub use findings::findings;
 pub use restore::{Newest, restore};
 pub use shape::Shape;

@@ -257,8 +257,8 @@ pub enum Reply {
     Pruned {
         /// The releases.
         releases: Vec<ReleaseNumber>,
-        /// How many blobs.
-        blobs: usize,
+        /// How many blobs; those that were just found unused are deleted by a later prune.
+        blobs: u64,
         /// Their size in bytes.
         bytes: u64,
     },

@@ -1,0 +1,373 @@
+//! One stack on this host: what serves, what is being changed, and how it is found again.
+
+use crate::agent::Shared;
+use crate::clock;
+use crate::run::Run;
+use landfall_engine::Engine;
+use landfall_model::{
+    ExitCode, Fence, Level, Measured, Outcome, ReleaseNumber, Revision, RunId, Sequence, StackId,
+    Summary, Timestamp, Verb,
+};
+use landfall_protocol::agent::{Failure, ReleaseOutcome};
+use landfall_rollout::{
+    Command, Context, Drive, DriveError, NoPoints, Phase, RECORD_FORMAT, Record, State,
+    Told, begin, desired, drive,
+};
+use landfall_store::seal::SealedRelease;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How long to wait before a rollout that cannot go on here is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// One stack on this host.
+pub(crate) struct Stack {
+    pub(crate) id: StackId,
+    shared: Arc<Shared>,
+    inner: Mutex<Inner>,
+    /// Held while a change is being accepted, so that two never start at once.
+    accepting: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Inner {
+    last: Option<Record>,
+    serving: Option<Arc<SealedRelease>>,
+    run: Option<Arc<Run>>,
+    /// The last run, also when it is over, for those who come late.
+    told: Option<Arc<Run>>,
+    trouble: Option<String>,
+}
+
+/// What a new run is for.
+pub(crate) struct Wanted {
+    pub(crate) verb: Verb,
+    pub(crate) to: Option<Arc<SealedRelease>>,
+    pub(crate) by: String,
+    pub(crate) idempotency_key: Option<String>,
+}
+
+impl Stack {
+    pub(crate) fn new(id: StackId, shared: Arc<Shared>) -> Self {
+        Self { id, shared, inner: Mutex::default(), accepting: tokio::sync::Mutex::new(()) }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn last(&self) -> Option<Record> {
+        self.inner().last.clone()
+    }
+
+    pub(crate) fn serving(&self) -> Option<Arc<SealedRelease>> {
+        self.inner().serving.clone()
+    }
+
+    pub(crate) fn run(&self) -> Option<Arc<Run>> {
+        self.inner().run.clone()
+    }
+
+    pub(crate) fn told(&self) -> Option<Arc<Run>> {
+        self.inner().told.clone()
+    }
+
+    /// Why the stack could not be taken up again, when it could not.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.inner().trouble.clone()
+    }
+
+    /// Held while a change is being accepted.
+    pub(crate) async fn accept(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.accepting.lock().await
+    }
+
+    /// Finds out where things stood, tells the engine again, and goes on with what was running.
+    pub(crate) async fn recover(self: &Arc<Self>) {
+        if let Err(error) = self.take_up().await {
+            tracing::error!(stack = %self.id, %error, "cannot take up a stack again");
+            self.inner().trouble = Some(error);
+        }
+    }
+
+    async fn take_up(self: &Arc<Self>) -> Result<(), String> {
+        let last = self.shared.store.last_entry(&self.id).await.map_err(|it| it.to_string())?;
+        let Some((_, bytes)) = last else { return Ok(()) };
+        let record: Record = serde_json::from_slice(&bytes)
+            .map_err(|error| format!("the last journal entry is not understood: {error}"))?;
+        if record.format > RECORD_FORMAT {
+            return Err(format!(
+                "the journal has format {}: a newer landfall wrote it, use that one",
+                record.format
+            ));
+        }
+        let from = self.release(record.from).await?;
+        let to = self.release(record.to).await?;
+        let serving = match record.state.ended() {
+            Some(Outcome::Succeeded) => to.clone(),
+            _ => from.clone(),
+        };
+        {
+            let mut inner = self.inner();
+            inner.last = Some(record.clone());
+            inner.serving = serving;
+        }
+        if record.state.ended().is_none() {
+            self.spawn(record, from, to);
+            return Ok(());
+        }
+        self.record_outcome(&record, Measured::default()).await;
+        let context = self.context(record.verb, from.as_ref(), to.as_ref());
+        let wanted = desired(&context, &record.state, self.fence(record.sequence));
+        let materials = self.shared.materials();
+        self.shared.engine.apply(wanted, materials).await.map_err(|error| error.to_string())
+    }
+
+    async fn release(
+        &self,
+        number: Option<ReleaseNumber>,
+    ) -> Result<Option<Arc<SealedRelease>>, String> {
+        let Some(number) = number else { return Ok(None) };
+        match self.shared.store.release(&self.id, number).await {
+            Ok(Some(release)) => Ok(Some(Arc::new(release))),
+            Ok(None) => Err(format!("release {number} is not in the store")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn fence(&self, sequence: Sequence) -> Fence {
+        Fence { epoch: self.shared.epoch, revision: Revision(sequence.0) }
+    }
+
+    fn context(
+        &self,
+        verb: Verb,
+        from: Option<&Arc<SealedRelease>>,
+        to: Option<&Arc<SealedRelease>>,
+    ) -> Context {
+        let release = |sealed: Option<&Arc<SealedRelease>>| {
+            sealed.map(|sealed| Arc::new(sealed.release.clone()))
+        };
+        Context { stack: self.id.clone(), verb, from: release(from), to: release(to) }
+    }
+
+    /// Writes the first entry of a run and lets it go.
+    pub(crate) async fn start(self: &Arc<Self>, wanted: Wanted) -> Result<Arc<Run>, Failure> {
+        let (from, sequence) = {
+            let inner = self.inner();
+            let sequence = inner.last.as_ref().map_or(Sequence(1), |last| last.sequence.next());
+            (inner.serving.clone(), sequence)
+        };
+        let context = self.context(wanted.verb, from.as_ref(), wanted.to.as_ref());
+        let now = clock::now();
+        let counted = self.shared.engine.watch(&self.id).borrow().measured;
+        let number = |release: Option<&Arc<SealedRelease>>| release.map(|it| it.release.number);
+        let record = Record {
+            format: RECORD_FORMAT,
+            sequence,
+            epoch: self.shared.epoch,
+            at: now,
+            run: RunId(format!("{}.{}.{sequence}", self.id, wanted.verb)),
+            verb: wanted.verb,
+            from: number(from.as_ref()),
+            to: number(wanted.to.as_ref()),
+            by: wanted.by,
+            idempotency_key: wanted.idempotency_key,
+            began: now,
+            counted,
+            state: State::begin(&context, now),
+            because: "asked for".into(),
+        };
+        let (run, _) = self.make_run(&record);
+        let drive = self.drive(context, &run);
+        begin(&drive, &record).await.map_err(|error| {
+            Failure::new(ExitCode::Unexpected, format!("cannot begin: {}", chain(&error)))
+        })?;
+        self.inner().last = Some(record.clone());
+        Ok(self.spawn(record, from, wanted.to))
+    }
+
+    fn make_run(&self, record: &Record) -> (Arc<Run>, mpsc::Receiver<Command>) {
+        let (commands, receiver) = mpsc::channel(8);
+        (Arc::new(Run::new(record.run.clone(), self.id.clone(), record.to, commands)), receiver)
+    }
+
+    fn drive(&self, context: Context, run: &Arc<Run>) -> Drive {
+        let (told, stack) = (Arc::clone(run), Arc::downgrade(run));
+        let shared = Arc::clone(&self.shared);
+        let id = self.id.clone();
+        Drive {
+            context,
+            store: Arc::clone(&self.shared.store),
+            engine: Arc::clone(&self.shared.engine) as _,
+            materials: self.shared.materials(),
+            epoch: self.shared.epoch,
+            clock: Arc::new(clock::now),
+            points: self.shared.points.clone().unwrap_or_else(|| Arc::new(NoPoints)),
+            told: Arc::new(move |it| told.tell(it)),
+            written: Arc::new(move |record| {
+                if let (Some(run), Some(stack)) = (stack.upgrade(), shared.stack(&id)) {
+                    stack.written(record, &run);
+                }
+            }),
+        }
+    }
+
+    /// Keeps the newest entry at hand, and lets listeners go when a person has to answer.
+    fn written(&self, record: &Record, run: &Run) {
+        self.inner().last = Some(record.clone());
+        if let Phase::Operator { job, .. } = &record.state.phase {
+            let mut summary = Summary::new(ExitCode::Unknown, record.from);
+            summary.release = record.to;
+            summary.message =
+                Some(format!("the outcome of {job} is unknown: look, then `landfall resume`"));
+            run.conclude(Some(summary));
+        } else if record.state.ended().is_none() {
+            run.conclude(None);
+        }
+    }
+
+    fn spawn(
+        self: &Arc<Self>,
+        record: Record,
+        from: Option<Arc<SealedRelease>>,
+        to: Option<Arc<SealedRelease>>,
+    ) -> Arc<Run> {
+        let (run, mut commands) = self.make_run(&record);
+        {
+            let mut inner = self.inner();
+            inner.run = Some(Arc::clone(&run));
+            inner.told = Some(Arc::clone(&run));
+        }
+        let context = self.context(record.verb, from.as_ref(), to.as_ref());
+        let drive_of = self.drive(context, &run);
+        self.written(&record, &run);
+        let (stack, returned) = (Arc::clone(self), Arc::clone(&run));
+        self.shared.tasks.spawn(async move {
+            let ended = stack.drive_to_the_end(&drive_of, record, &mut commands, &run).await;
+            stack.conclude(ended, from, to, &run).await;
+        });
+        returned
+    }
+
+    async fn drive_to_the_end(
+        &self,
+        drive_of: &Drive,
+        mut record: Record,
+        commands: &mut mpsc::Receiver<Command>,
+        run: &Run,
+    ) -> Result<Record, DriveError> {
+        loop {
+            match drive(drive_of, record.clone(), commands).await {
+                Err(error @ (DriveError::Journal(_) | DriveError::Json(_))) => {
+                    tracing::error!(stack = %self.id, error = %chain(&error), "a rollout waits");
+                    run.tell(Told {
+                        level: Level::Error,
+                        kind: landfall_model::EventKind::Notice,
+                        step: "waiting",
+                        message: format!("{}; trying again", chain(&error)),
+                    });
+                    tokio::time::sleep(AGAIN).await;
+                    record = self.last().unwrap_or(record);
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn conclude(
+        &self,
+        ended: Result<Record, DriveError>,
+        from: Option<Arc<SealedRelease>>,
+        to: Option<Arc<SealedRelease>>,
+        run: &Run,
+    ) {
+        let summary = match ended {
+            Ok(record) => {
+                let measured =
+                    self.shared.engine.watch(&self.id).borrow().measured.since(&record.counted);
+                self.record_outcome(&record, measured).await;
+                let mut inner = self.inner();
+                inner.serving = match record.state.ended() {
+                    Some(Outcome::Succeeded) => to,
+                    _ => from,
+                };
+                inner.last = Some(record.clone());
+                inner.run = None;
+                summary(&record, measured)
+            }
+            Err(error) => {
+                let mut inner = self.inner();
+                inner.run = None;
+                let serving = inner.serving.as_ref().map(|it| it.release.number);
+                let mut summary = Summary::new(ExitCode::Locked, serving);
+                summary.message = Some(chain(&error));
+                summary
+            }
+        };
+        run.conclude(Some(summary));
+    }
+
+    /// How a release's rollout ended, next to the release. Writing it twice changes nothing.
+    async fn record_outcome(&self, record: &Record, measured: Measured) {
+        let (Some(number), Some(outcome)) = (record.to, record.state.ended()) else { return };
+        let why = match &record.state.phase {
+            Phase::Ended { why, .. } => why.clone(),
+            _ => None,
+        };
+        let outcome = ReleaseOutcome {
+            format: 1,
+            run: record.run.clone(),
+            verb: record.verb,
+            from: record.from,
+            outcome,
+            why,
+            began: record.began,
+            ended: record.at,
+            measured,
+        };
+        let Ok(bytes) = serde_json::to_vec(&outcome) else { return };
+        if let Err(error) = self.shared.store.record_outcome(&self.id, number, &bytes).await {
+            tracing::error!(stack = %self.id, %error, "cannot record how a release ended");
+        }
+        if record.sequence.0 % 64 == 0
+            && let Err(error) = self.shared.store.trim_journal(&self.id, 512).await
+        {
+            tracing::warn!(stack = %self.id, %error, "cannot trim the journal");
+        }
+    }
+}
+
+/// The summary of a run that is over.
+pub(crate) fn summary(record: &Record, measured: Measured) -> Summary {
+    let code = record.state.ended().map_or(ExitCode::Unknown, Outcome::exit_code);
+    let mut summary = Summary::new(code, record.serving());
+    summary.release = record.to;
+    summary.took = record.at.since(record.began);
+    summary.measured = measured;
+    if let Phase::Ended { why, .. } = &record.state.phase {
+        summary.message.clone_from(why);
+    }
+    summary
+}
+
+/// An error with everything behind it, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+/// Since when a release serves.
+pub(crate) fn since(record: &Record) -> Timestamp {
+    match record.state.ended() {
+        Some(Outcome::Succeeded) => record.at,
+        _ => record.began,
+    }
+}

@@ -1,0 +1,162 @@
+//! `landfall rollback` and `landfall forward`: going back is going out again.
+
+use crate::arguments::{Global, RunArguments, StackArgument};
+use crate::commands::look::{Shown, fetch, number};
+use crate::deploy::{self, Wanted, make_plan};
+use crate::failure::{Failure, Result, usage};
+use crate::output::Output;
+use crate::project::{Project, ask_running, odd, stack_here};
+use crate::render;
+use landfall_agent::now;
+use landfall_model::{ExitCode, Outcome, ReleaseNumber, StackId, Verb};
+use landfall_plan::restore;
+use landfall_protocol::agent::{Base, HistoryEntry, Reply, Request};
+
+/// How many releases are read at a time while looking back.
+const PAGE: usize = 20;
+
+pub async fn rollback(
+    global: &Global,
+    stack: &StackArgument,
+    to: Option<&str>,
+    run: &RunArguments,
+    output: &Output,
+) -> Result<ExitCode> {
+    let stack = stack_here(global, output, stack.stack.as_deref()).await?;
+    let base = deploy::base(output, &stack).await?;
+    let target = match to {
+        Some(to) => number(to)?,
+        None => healthy_before(&stack, &base).await?,
+    };
+    bring_back(global, &stack, (Verb::Rollback, target), &base, run, output).await
+}
+
+pub async fn forward(
+    global: &Global,
+    stack: &StackArgument,
+    run: &RunArguments,
+    output: &Output,
+) -> Result<ExitCode> {
+    let stack = stack_here(global, output, stack.stack.as_deref()).await?;
+    let base = deploy::base(output, &stack).await?;
+    let target = undone(&stack, &base).await?;
+    bring_back(global, &stack, (Verb::Forward, target), &base, run, output).await
+}
+
+fn nothing_serves(stack: &StackId) -> Failure {
+    Failure::new(ExitCode::NotFound, format!("nothing of {stack} serves"))
+        .help("`landfall rollback --to N` brings a release back all the same")
+}
+
+/// What a release really is: itself, or what it restores.
+fn real(shown: &Shown) -> ReleaseNumber {
+    shown.release.restores.unwrap_or(shown.release.number)
+}
+
+async fn page(stack: &StackId, before: Option<ReleaseNumber>) -> Result<Vec<HistoryEntry>> {
+    let request = Request::History { stack: stack.clone(), before, limit: PAGE };
+    match ask_running(&request).await? {
+        Reply::History { entries } => Ok(entries),
+        _ => Err(odd()),
+    }
+}
+
+/// The newest release older than the one that serves that was healthy.
+async fn healthy_before(stack: &StackId, base: &Base) -> Result<ReleaseNumber> {
+    let serving = base.serving.ok_or_else(|| nothing_serves(stack))?;
+    let mut before = real(&fetch(stack, serving).await?);
+    loop {
+        let entries = page(stack, Some(before)).await?;
+        let healthy = entries.iter().find(|entry| {
+            entry.outcome.as_ref().is_some_and(|it| it.outcome == Outcome::Succeeded)
+        });
+        if let Some(entry) = healthy {
+            return Ok(entry.restores.unwrap_or(entry.number));
+        }
+        match entries.last() {
+            Some(last) if last.number.0 > 1 => before = last.number,
+            _ => {
+                return Err(Failure::new(
+                    ExitCode::NotFound,
+                    format!("no release of {stack} older than {before} was healthy"),
+                )
+                .help("`landfall history` lists them; `landfall rollback --to N` takes any"));
+            }
+        }
+    }
+}
+
+/// What the rollbacks since the last `up` have undone and `forward` has not brought back: replayed
+/// like the undo and redo of an editor.
+async fn undone(stack: &StackId, base: &Base) -> Result<ReleaseNumber> {
+    let serving = base.serving.ok_or_else(|| nothing_serves(stack))?;
+    let mut since_up = Vec::new();
+    let mut before = Some(serving.next());
+    'pages: loop {
+        let entries = page(stack, before).await?;
+        let Some(last) = entries.last().map(|entry| entry.number) else { break };
+        for entry in entries {
+            let Some(outcome) = entry.outcome else { continue };
+            if outcome.outcome != Outcome::Succeeded {
+                continue;
+            }
+            let up = outcome.verb == Verb::Up;
+            since_up.push((outcome.verb, entry.restores.unwrap_or(entry.number)));
+            if up {
+                break 'pages;
+            }
+        }
+        if last.0 <= 1 {
+            break;
+        }
+        before = Some(last);
+    }
+    let mut undone = Vec::new();
+    let mut current = None;
+    for (verb, release) in since_up.into_iter().rev() {
+        match verb {
+            Verb::Rollback => undone.extend(current.replace(release)),
+            Verb::Forward => {
+                undone.pop();
+                current = Some(release);
+            }
+            Verb::Up | Verb::Down => current = Some(release),
+        }
+    }
+    undone.pop().ok_or_else(|| {
+        usage("there is no rollback to undo: the last change was an `up`, or everything was undone")
+            .help("`landfall rollback --to N` brings back any release, newer ones too")
+    })
+}
+
+async fn bring_back(
+    global: &Global,
+    stack: &StackId,
+    (verb, target): (Verb, ReleaseNumber),
+    base: &Base,
+    run: &RunArguments,
+    output: &Output,
+) -> Result<ExitCode> {
+    let old = fetch(stack, target).await?;
+    let (content, substitutions) = restore(&old.release, &base.certificates, now());
+    let plan = make_plan(stack, verb, content, base)?;
+    output.note(&format!("{verb} to release {target}"));
+    output.note(&render::changes(&plan.changes, output));
+    for it in &substitutions {
+        output.note(&format!("! {}: {} in place of {}, because {}", it.path, it.to, it.from, it.because));
+    }
+    deploy::report(&plan, output)?;
+    if let Ok(project) = Project::open(global, output)
+        && project.resolve(stack, &crate::arguments::Values::default(), output).is_ok_and(|it| it.confirm)
+    {
+        output.confirm(&format!("Bring back release {target} of {stack}?"))?;
+    }
+    let wanted = Wanted {
+        verb,
+        content: plan.content,
+        source: old.release.source.clone(),
+        restores: Some(real(&old)),
+        substitutions,
+    };
+    deploy::roll_out(stack, wanted, base, run, output).await
+}

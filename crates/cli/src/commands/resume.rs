@@ -1,0 +1,37 @@
+//! `landfall resume`: follow a run in progress, answer it, or end it.
+
+use crate::arguments::{Global, StackArgument};
+use crate::deploy;
+use crate::failure::{Result, usage};
+use crate::output::Output;
+use crate::project::{agent, stack_here};
+use landfall_model::ExitCode;
+use landfall_protocol::agent::Request;
+
+pub async fn run(
+    global: &Global,
+    stack: &StackArgument,
+    hook: Option<&str>,
+    cancel: bool,
+    output: &Output,
+) -> Result<ExitCode> {
+    let stack = stack_here(global, output, stack.stack.as_deref()).await?;
+    let (hook, done) = match hook {
+        None => (None, None),
+        Some(text) => match text.rsplit_once('=') {
+            Some((name, "done")) => (Some(name.to_owned()), Some(true)),
+            Some((name, "again")) => (Some(name.to_owned()), Some(false)),
+            _ => {
+                return Err(usage(format!("`--hook {text}` is no answer"))
+                    .help("write it like `--hook migrate=done` or `--hook migrate=again`"));
+            }
+        },
+    };
+    if cancel {
+        let why = format!("by {}", deploy::who());
+        agent(output).await?.request(&Request::Cancel { stack: stack.clone(), why }).await?;
+        return deploy::follow(&stack, &Request::Attach { stack: stack.clone() }, output).await;
+    }
+    let request = Request::Resume { stack: stack.clone(), done, hook };
+    deploy::follow(&stack, &request, output).await
+}

@@ -1,0 +1,426 @@
+//! From the file to a sealed release on its way: what `plan`, `up`, `rollback` and `forward` share.
+
+use crate::arguments::{RunArguments, Values};
+use crate::failure::{Failure, Result, unexpected, usage};
+use crate::output::Output;
+use crate::project::{Project, agent, ask, odd};
+use crate::signals::Interrupts;
+use landfall_agent::{Home, client, now};
+use landfall_config::{ArtifactSource, CertificateRequest, Resolved, ResolvedService};
+use landfall_model::{
+    Artifact, Bytes, Certificate, CertificateName, CertificateSource, Content, Digest, ExitCode,
+    FORMAT, Millis, Release, ReleaseNumber, Service, Severity, Source, StackId, Substitution,
+    Summary, Verb,
+};
+use landfall_plan::{PLAN_FORMAT, Plan, Transition, changes, findings};
+use landfall_protocol::agent::{Apply, Base, Reply, Request};
+use landfall_store::artifact;
+use landfall_store::seal::{SigningKey, seal};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A certificate of the local CA is issued again when it ends sooner than this.
+const RENEW: Millis = Millis(30 * 86_400_000);
+/// How long `git` may take.
+const GIT: Duration = Duration::from_secs(5);
+
+/// Packed artifacts, waiting to be sent.
+pub struct Packed {
+    /// Removed at the end.
+    _folder: tempfile::TempDir,
+    files: BTreeMap<Digest, PathBuf>,
+}
+
+/// A plan and what it takes to carry it out.
+pub struct Prepared {
+    /// The plan.
+    pub plan: Plan,
+    /// What it starts from.
+    pub base: Base,
+    /// The artifacts.
+    pub packed: Packed,
+    /// Whether the stack asks before it is changed.
+    pub confirm: bool,
+}
+
+/// What a plan starts from.
+pub async fn base(output: &Output, stack: &StackId) -> Result<Base> {
+    match ask(output, &Request::Base { stack: stack.clone() }).await? {
+        Reply::Base(base) => Ok(*base),
+        _ => Err(odd()),
+    }
+}
+
+/// The release that serves.
+pub fn serving(base: &Base) -> Result<Option<Release>> {
+    base.serving_release
+        .as_deref()
+        .map(serde_json::from_str)
+        .transpose()
+        .map_err(|error| unexpected("read the release that serves", &error))
+}
+
+/// Reads, resolves, packs and plans.
+pub async fn prepare(
+    project: &Project,
+    stack: &StackId,
+    values: &Values,
+    issue: bool,
+    output: &Output,
+) -> Result<Prepared> {
+    let resolved = project.resolve(stack, values, output)?;
+    let base = base(output, stack).await?;
+    let certificates = certificates(stack, &resolved, &base, issue, output).await?;
+    let (artifacts, packed) = pack(project, &resolved, output).await?;
+    let confirm = resolved.confirm;
+    let content = content(resolved, &artifacts, certificates);
+    let plan = make_plan(stack, Verb::Up, content, &base)?;
+    Ok(Prepared { plan, base, packed, confirm })
+}
+
+/// The plan for a content over what serves.
+pub fn make_plan(stack: &StackId, verb: Verb, content: Content, base: &Base) -> Result<Plan> {
+    let from = serving(base)?;
+    let number = base.head.map_or(ReleaseNumber(1), |(number, _)| number.next());
+    let to = release(stack, number, content.clone(), Source::default());
+    let transition = Transition { verb, from: from.as_ref(), to: Some(&to) };
+    Ok(Plan {
+        format: PLAN_FORMAT,
+        stack: stack.clone(),
+        verb,
+        head: base.head,
+        serving: base.serving,
+        changes: changes(from.as_ref().map(|it| &it.content), Some(&content)),
+        steps: transition.steps(),
+        findings: findings(&content, now()),
+        content,
+    })
+}
+
+fn release(stack: &StackId, number: ReleaseNumber, content: Content, source: Source) -> Release {
+    Release {
+        format: FORMAT,
+        app: stack.app.clone(),
+        stack: stack.stack.clone(),
+        number,
+        restores: None,
+        substitutions: Vec::new(),
+        sealed_at: now(),
+        sealed_by: who(),
+        source,
+        content,
+    }
+}
+
+/// `user@host`.
+pub fn who() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok();
+    let user = user.filter(|user| !user.is_empty()).unwrap_or_else(|| {
+        let uid = rustix::process::getuid();
+        if uid.is_root() { "root".into() } else { format!("uid-{}", uid.as_raw()) }
+    });
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{user}@{host}")
+}
+
+/// Chooses a version of each certificate; issues what is local and missing when it may.
+async fn certificates(
+    stack: &StackId,
+    resolved: &Resolved,
+    base: &Base,
+    issue: bool,
+    output: &Output,
+) -> Result<BTreeMap<CertificateName, Certificate>> {
+    let used: BTreeSet<&CertificateName> =
+        resolved.listeners.values().filter_map(|it| it.certificate.as_ref()).collect();
+    let mut chosen = BTreeMap::new();
+    for (name, wanted) in resolved.certificates.iter().filter(|(name, _)| used.contains(name)) {
+        let newest = base.certificates.get(name).filter(|newest| fits(newest, wanted));
+        if let Some(newest) = newest {
+            chosen.insert(name.clone(), newest.clone());
+        } else if !wanted.names.iter().all(|name| is_local(name)) {
+            // The finding says what is missing.
+            if let Some(newest) = base.certificates.get(name) {
+                chosen.insert(name.clone(), newest.clone());
+            }
+        } else if issue {
+            let names = wanted.names.clone();
+            let request =
+                Request::IssueCertificate { stack: stack.clone(), name: name.clone(), names };
+            let Reply::Certificate { certificate, .. } = ask(output, &request).await? else {
+                return Err(odd());
+            };
+            output.note(&format!(
+                "· issued version {} of the certificate {name} by the local CA for {}",
+                certificate.version,
+                certificate.names.join(", ")
+            ));
+            chosen.insert(name.clone(), certificate);
+        } else {
+            chosen.insert(name.clone(), to_be_issued(base.certificates.get(name), wanted));
+        }
+    }
+    Ok(chosen)
+}
+
+fn fits(newest: &Certificate, wanted: &CertificateRequest) -> bool {
+    let covers = wanted.names.iter().all(|name| newest.names.contains(name));
+    match newest.source {
+        CertificateSource::Imported => true,
+        CertificateSource::LocalCa => covers && newest.not_after.since(now()) > RENEW,
+    }
+}
+
+/// Whether a name means this machine only.
+fn is_local(name: &str) -> bool {
+    if let Ok(address) = name.parse::<std::net::IpAddr>() {
+        return address.is_loopback();
+    }
+    let name = name.strip_prefix("*.").unwrap_or(name);
+    ["localhost", "test"].iter().any(|local| {
+        name == *local || name.strip_suffix(local).is_some_and(|rest| rest.ends_with('.'))
+    })
+}
+
+/// What `up` would issue, for a plan that changes nothing.
+fn to_be_issued(newest: Option<&Certificate>, wanted: &CertificateRequest) -> Certificate {
+    let version = newest.map_or(landfall_model::CertificateVersion(1), |it| it.version.next());
+    Certificate {
+        version,
+        names: wanted.names.clone(),
+        fingerprint: Digest::from_bytes([0; 32]),
+        not_before: now(),
+        not_after: now().after(RENEW).after(RENEW),
+        source: CertificateSource::LocalCa,
+    }
+}
+
+/// Packs each artifact once.
+async fn pack(
+    project: &Project,
+    resolved: &Resolved,
+    output: &Output,
+) -> Result<(BTreeMap<String, Artifact>, Packed)> {
+    let folder = tempfile::tempdir().map_err(|error| unexpected("make a temporary folder", &error))?;
+    let mut artifacts: BTreeMap<String, Artifact> = BTreeMap::new();
+    let mut files = BTreeMap::new();
+    for service in resolved.services.values() {
+        let source = &service.artifact;
+        let key = artifact_key(source);
+        if artifacts.contains_key(&key) {
+            continue;
+        }
+        output.working(&format!("packing {}", source.path));
+        let to = folder.path().join(format!("{}.tar.zst", files.len()));
+        let packed = artifact::pack(&packable(project, source), &to).await.map_err(|error| {
+            let chain = chain(&error);
+            usage(format!("cannot pack the artifact {}: {chain}", source.path))
+        })?;
+        let artifact =
+            Artifact { digest: packed.digest, size: Bytes(packed.size), path: source.path.clone() };
+        artifacts.insert(key, artifact);
+        files.insert(packed.digest, to);
+    }
+    Ok((artifacts, Packed { _folder: folder, files }))
+}
+
+/// An error with everything behind it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+fn artifact_key(source: &ArtifactSource) -> String {
+    format!("{}\0{}\0{}", source.path, source.include.join("\0"), source.exclude.join("\0"))
+}
+
+fn packable(project: &Project, source: &ArtifactSource) -> artifact::ArtifactSource {
+    artifact::ArtifactSource {
+        root: project.folder.join(&source.path),
+        include: source.include.clone(),
+        exclude: source.exclude.clone(),
+    }
+}
+
+fn content(
+    resolved: Resolved,
+    artifacts: &BTreeMap<String, Artifact>,
+    certificates: BTreeMap<CertificateName, Certificate>,
+) -> Content {
+    let packed = |service: ResolvedService| {
+        let artifact = artifacts.get(&artifact_key(&service.artifact)).cloned();
+        Service {
+            artifact: artifact.expect("every service's artifact was packed"),
+            command: service.command,
+            replicas: service.replicas,
+            env: service.env,
+            health: service.health,
+            stop: service.stop,
+            overlap: service.overlap,
+            volumes: service.volumes,
+            resources: service.resources,
+        }
+    };
+    Content {
+        options: resolved.options,
+        certificates,
+        services: resolved.services.into_iter().map(|(name, it)| (name, packed(it))).collect(),
+        listeners: resolved.listeners,
+        hooks: resolved.hooks,
+        rollout: resolved.rollout,
+    }
+}
+
+/// Says what was found; an error ends the verb.
+pub fn report(plan: &Plan, output: &Output) -> Result<()> {
+    for finding in &plan.findings {
+        output.finding(finding);
+    }
+    let errors = plan.findings.iter().filter(|it| it.severity == Severity::Error).count();
+    if errors > 0 {
+        return Err(usage("the plan cannot be carried out: see above"));
+    }
+    Ok(())
+}
+
+/// Sends the blobs that the agent does not have.
+pub async fn send(packed: &Packed, output: &Output) -> Result<()> {
+    let digests: Vec<Digest> = packed.files.keys().copied().collect();
+    let Reply::Missing { digests } = ask(output, &Request::Missing { digests }).await? else {
+        return Err(odd());
+    };
+    for digest in digests {
+        let Some(file) = packed.files.get(&digest) else { continue };
+        output.working(&format!("sending the artifact {}", digest.short()));
+        agent(output).await?.put_blob(digest, file).await?;
+    }
+    Ok(())
+}
+
+/// The revision of the source, when it is under version control.
+pub async fn source(folder: &Path) -> Source {
+    let git = async |arguments: &[&str]| {
+        let command = tokio::process::Command::new("git")
+            .arg("-C")
+            .arg(folder)
+            .args(arguments)
+            .stdin(std::process::Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = tokio::time::timeout(GIT, command).await.ok()?.ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let (revision, changed) =
+        tokio::join!(git(&["rev-parse", "HEAD"]), git(&["status", "--porcelain", "--", "."]));
+    Source { revision, dirty: changed.is_some_and(|changed| !changed.is_empty()) }
+}
+
+fn signing_key(run: &RunArguments) -> Result<SigningKey> {
+    let (key, place) = match &run.signing_key {
+        Some(file) => (landfall_agent::signing_key(file), file.clone()),
+        None => {
+            let home = Home::find();
+            (landfall_agent::owner_key(&home), home.owner_key())
+        }
+    };
+    key.map_err(|error| {
+        Failure::new(ExitCode::Permission, format!("the signing key {}: {error}", place.display()))
+    })
+}
+
+/// What is sealed, and why it differs from what it restores.
+pub struct Wanted {
+    /// What it is for.
+    pub verb: Verb,
+    /// What should run.
+    pub content: Content,
+    /// Where it came from.
+    pub source: Source,
+    /// What it restores.
+    pub restores: Option<ReleaseNumber>,
+    /// What differs from that.
+    pub substitutions: Vec<Substitution>,
+}
+
+/// Seals, signs, sends and follows. Ctrl-C cancels, twice leaves.
+pub async fn roll_out(
+    stack: &StackId,
+    wanted: Wanted,
+    base: &Base,
+    run: &RunArguments,
+    output: &Output,
+) -> Result<ExitCode> {
+    let number = base.head.map_or(ReleaseNumber(1), |(number, _)| number.next());
+    let mut release = release(stack, number, wanted.content, wanted.source);
+    release.restores = wanted.restores;
+    release.substitutions = wanted.substitutions;
+    let key = signing_key(run)?;
+    let by = release.sealed_by.clone();
+    let sealed =
+        seal(release, Some(&key)).map_err(|error| unexpected("seal the release", &error))?;
+    let signature = sealed.signature.as_ref().map(ToString::to_string).unwrap_or_default();
+    let apply = Apply {
+        verb: wanted.verb,
+        release: String::from_utf8_lossy(&sealed.bytes).into_owned(),
+        signature,
+        head: base.head.map(|(number, _)| number),
+        serving: base.serving,
+        idempotency_key: run.idempotency_key.clone(),
+        by,
+    };
+    output.note(&format!("· sealed release {number} ({})", sealed.digest.short()));
+    follow(stack, &Request::Apply(Box::new(apply)), output).await
+}
+
+/// Asks for something that is answered with events and a summary, and follows it.
+pub async fn follow(stack: &StackId, request: &Request, output: &Output) -> Result<ExitCode> {
+    let mut interrupts = Interrupts::listen();
+    let mut connection = agent(output).await?;
+    connection.ask(request).await?;
+    let mut asked = false;
+    loop {
+        tokio::select! {
+            reply = connection.reply() => match reply? {
+                Reply::Event(event) => output.event(&event),
+                Reply::Summary(summary) => return Ok(conclude(&summary, output)),
+                _ => return Err(odd()),
+            },
+            () = interrupts.next() => {
+                if asked {
+                    return Err(Failure::new(
+                        ExitCode::Cancelled,
+                        "left: the agent goes on with it",
+                    )
+                    .help("`landfall resume` follows it, `landfall status` says what serves"));
+                }
+                asked = true;
+                output.note("! cancelling; again to leave it to the agent");
+                cancel(stack).await;
+            }
+        }
+    }
+}
+
+async fn cancel(stack: &StackId) {
+    let request = Request::Cancel { stack: stack.clone(), why: format!("by {}", who()) };
+    if let Ok(connection) = client::connect(&Home::find()).await {
+        // It may be over already; its summary then says so.
+        let _ = connection.request(&request).await;
+    }
+}
+
+fn conclude(summary: &Summary, output: &Output) -> ExitCode {
+    output.summary(summary, || crate::render::summary(summary, output));
+    ExitCode::ALL
+        .iter()
+        .copied()
+        .find(|code| code.code() == summary.exit_code)
+        .unwrap_or(ExitCode::Unexpected)
+}
