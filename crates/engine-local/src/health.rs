@@ -41,10 +41,9 @@ pub(crate) struct Subject {
 
 /// Checks for ever and tells each change.
 pub(crate) async fn watch(subject: Subject, tell: UnboundedSender<Verdict>) {
-    let mut ready = subject.was_ready;
-    let (mut good, mut bad) = (0_u16, 0_u16);
+    let mut streak = Streak::new(subject.was_ready);
     let mut last = None;
-    if subject.health.check == HealthCheck::Process && !ready {
+    if subject.health.check == HealthCheck::Process && !subject.was_ready {
         // A program that cannot even begin ends within this time.
         tokio::time::sleep(EAGER).await;
     }
@@ -52,27 +51,7 @@ pub(crate) async fn watch(subject: Subject, tell: UnboundedSender<Verdict>) {
         let begin = Instant::now();
         let outcome = check(&subject).await;
         let listened = !matches!(outcome, Err(Failure::NobodyListens(_)));
-        let verdict = match outcome {
-            Ok(()) => {
-                bad = 0;
-                good = good.saturating_add(1);
-                ready |= good >= subject.health.healthy;
-                ready.then_some(Verdict::Ready)
-            }
-            Err(failure) => {
-                good = 0;
-                bad = bad.saturating_add(1);
-                let why = failure.to_string();
-                let fell =
-                    bad >= subject.health.unhealthy && (ready || was_unhealthy(last.as_ref()));
-                ready &= !fell;
-                match (ready, fell) {
-                    (true, _) => None,
-                    (false, true) => Some(Verdict::Unhealthy(why)),
-                    (false, false) => Some(Verdict::NotYet(why)),
-                }
-            }
-        };
+        let verdict = streak.take(&subject.health, outcome.map_err(|failure| failure.to_string()));
         if let Some(verdict) = verdict
             && last.as_ref() != Some(&verdict)
         {
@@ -81,14 +60,65 @@ pub(crate) async fn watch(subject: Subject, tell: UnboundedSender<Verdict>) {
                 return;
             }
         }
-        let pace = if ready || was_unhealthy(last.as_ref()) {
-            subject.health.every.duration()
-        } else if listened {
-            subject.health.every.duration().min(EAGER)
-        } else {
-            LOOK
+        let every = subject.health.every.duration();
+        let pace = match streak.state {
+            State::Ready | State::Unhealthy => every,
+            State::Starting if listened => every.min(EAGER),
+            State::Starting => LOOK,
         };
         sleep_until(begin + pace.max(Duration::from_millis(5))).await;
+    }
+}
+
+/// Good and bad answers in a row, and what they have made of the instance.
+#[derive(Debug)]
+struct Streak {
+    state: State,
+    good: u16,
+    bad: u16,
+}
+
+/// What an instance is to its checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Never healthy so far.
+    Starting,
+    /// Healthy, until enough answers in a row were bad.
+    Ready,
+    /// Was healthy, and is again once enough answers in a row were good.
+    Unhealthy,
+}
+
+impl Streak {
+    const fn new(was_ready: bool) -> Self {
+        let state = if was_ready { State::Ready } else { State::Starting };
+        Self { state, good: 0, bad: 0 }
+    }
+
+    /// Takes one answer; says what is to be told, if anything.
+    fn take(&mut self, health: &Health, answer: Result<(), String>) -> Option<Verdict> {
+        match answer {
+            Ok(()) => {
+                self.bad = 0;
+                self.good = self.good.saturating_add(1);
+                if self.good >= health.healthy {
+                    self.state = State::Ready;
+                }
+                (self.state == State::Ready).then_some(Verdict::Ready)
+            }
+            Err(why) => {
+                self.good = 0;
+                self.bad = self.bad.saturating_add(1);
+                if self.state == State::Ready && self.bad >= health.unhealthy {
+                    self.state = State::Unhealthy;
+                }
+                match self.state {
+                    State::Starting => Some(Verdict::NotYet(why)),
+                    State::Ready => None,
+                    State::Unhealthy => Some(Verdict::Unhealthy(why)),
+                }
+            }
+        }
     }
 }
 
@@ -98,10 +128,6 @@ fn runs_program(family: &Family) -> bool {
     let words = std::fs::read(format!("/proc/{}/cmdline", main.pid)).unwrap_or_default();
     let before = VERB_EXEC.as_bytes();
     !words.is_empty() && words.split(|byte| *byte == 0).nth(1) != Some(before)
-}
-
-const fn was_unhealthy(last: Option<&Verdict>) -> bool {
-    matches!(last, Some(Verdict::Unhealthy(_)))
 }
 
 /// Why a check failed.
@@ -206,6 +232,34 @@ fn parse_status(answer: &[u8]) -> std::io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_answers_in_a_row_change_what_an_instance_is() {
+        let health = Health {
+            check: HealthCheck::Tcp,
+            every: landfall_model::Millis(1),
+            timeout: landfall_model::Millis(1),
+            healthy: 2,
+            unhealthy: 2,
+        };
+        let mut streak = Streak::new(false);
+        let bad = || Err("no".to_owned());
+        assert_eq!(streak.take(&health, bad()), Some(Verdict::NotYet("no".into())));
+        assert_eq!(streak.take(&health, Ok(())), None);
+        assert_eq!(streak.take(&health, bad()), Some(Verdict::NotYet("no".into())));
+        assert_eq!(streak.take(&health, Ok(())), None);
+        assert_eq!(streak.take(&health, Ok(())), Some(Verdict::Ready));
+        assert_eq!(streak.take(&health, bad()), None);
+        assert_eq!(streak.take(&health, Ok(())), Some(Verdict::Ready));
+        assert_eq!(streak.take(&health, bad()), None);
+        assert_eq!(streak.take(&health, bad()), Some(Verdict::Unhealthy("no".into())));
+        assert_eq!(streak.take(&health, Ok(())), None);
+        assert_eq!(streak.take(&health, Ok(())), Some(Verdict::Ready));
+        // An instance that an earlier life found healthy stays so for one bad answer.
+        let mut found = Streak::new(true);
+        assert_eq!(found.take(&health, bad()), None);
+        assert_eq!(found.take(&health, bad()), Some(Verdict::Unhealthy("no".into())));
+    }
 
     #[test]
     fn statuses_are_read_from_the_first_line_alone() {

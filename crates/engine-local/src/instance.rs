@@ -9,6 +9,7 @@ use crate::workplace;
 use landfall_engine::EngineError;
 use landfall_model::{Group, GroupId, StackId};
 use landfall_protocol::shim::{self, Exit, Identity, Purpose, Spec};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -175,7 +176,7 @@ impl Keeper {
         &self,
         order: &Order,
         artifact: &Path,
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         run: &PathBuf,
     ) -> Result<Spec, String> {
         let say = |error: disk::DiskError| error.to_string();
@@ -193,7 +194,21 @@ impl Keeper {
             user,
         };
         let workplace = workplace::make(&self.host, &request).map_err(say)?;
-        let spec = Spec {
+        let spec = self.spec(order, artifact, address, user, workplace);
+        disk::write_passing_record(&run.join(shim::SPEC), &spec).map_err(say)?;
+        Ok(spec)
+    }
+
+    fn spec(
+        &self,
+        order: &Order,
+        artifact: &Path,
+        address: SocketAddr,
+        user: Option<u32>,
+        workplace: workplace::Workplace,
+    ) -> Spec {
+        let service = &order.what.service;
+        Spec {
             version: shim::VERSION,
             id: self.id.clone(),
             stack: order.stack.clone(),
@@ -217,9 +232,7 @@ impl Keeper {
             boot: self.host.boot.clone(),
             log_size: self.host.log_size,
             log_files: self.host.log_files,
-        };
-        disk::write_passing_record(&run.join(shim::SPEC), &spec).map_err(say)?;
-        Ok(spec)
+        }
     }
 }
 
