@@ -74,26 +74,7 @@ impl Compiler<'_> {
         } else {
             None
         };
-        let action = match &listener.action {
-            Action::RedirectHttps(_) if is_opaque(listener.protocol) => {
-                why.push("only a listener that understands requests can redirect".to_owned());
-                return None;
-            }
-            Action::RedirectHttps(port) => RouteAction::RedirectHttps(*port),
-            Action::Forward(shares) => {
-                let unknown = shares.keys().filter(|group| !usable.contains_key(*group));
-                why.extend(unknown.map(|group| format!("there is no target group {group}")));
-                let shares = shares.iter().filter(|(_, weight)| **weight > 0);
-                RouteAction::Forward(
-                    shares
-                        .map(|(group, weight)| Share {
-                            weight: u64::from(*weight),
-                            targets: usable.get(group).cloned().unwrap_or_default(),
-                        })
-                        .collect(),
-                )
-            }
-        };
+        let action = action(listener, usable, why)?;
         Some(Route {
             stack: self.live.stack(&listener.stack),
             count: self.live.listener(&key),
@@ -143,6 +124,29 @@ impl Compiler<'_> {
             }
         }
     }
+}
+
+fn action(
+    listener: &Listener,
+    usable: &BTreeMap<String, Vec<Arc<Target>>>,
+    why: &mut Vec<String>,
+) -> Option<RouteAction> {
+    let shares = match &listener.action {
+        Action::RedirectHttps(_) if is_opaque(listener.protocol) => {
+            why.push("only a listener that understands requests can redirect".to_owned());
+            return None;
+        }
+        Action::RedirectHttps(port) => return Some(RouteAction::RedirectHttps(*port)),
+        Action::Forward(shares) => shares,
+    };
+    let unknown = shares.keys().filter(|group| !usable.contains_key(*group));
+    why.extend(unknown.map(|group| format!("there is no target group {group}")));
+    let share = |(group, weight): (&String, &u16)| Share {
+        weight: u64::from(*weight),
+        targets: usable.get(group).cloned().unwrap_or_default(),
+    };
+    let shares = shares.iter().filter(|(_, weight)| **weight > 0).map(share).collect();
+    Some(RouteAction::Forward(shares))
 }
 
 const fn is_opaque(protocol: ListenerProtocol) -> bool {

@@ -8,8 +8,8 @@ use std::time::Duration;
 ///
 /// How the edge decides: an exchange that breaks after something was sent to the target is *lost* when
 /// the target was leaving (draining, or no longer configured), because then a change could be the
-/// cause, and one of the *errors* otherwise, as are answers of 500 to 599. Something that the end of
-/// a drain or of the edge ends is *cut*. What could not be sent to anybody is *unavailable*. A client
+/// cause, and one of the *errors* otherwise, as are answers of 500 to 599. Something that ends because
+/// its drain or the edge's retirement is over is *cut*. What could not be sent to anybody is *unavailable*. A client
 /// that goes away is none of these.
 #[derive(Debug, Default)]
 pub(crate) struct StackCount {

@@ -1,6 +1,6 @@
 //! Metrics for Prometheus, in its text format.
 
-use crate::count::BOUNDS;
+use crate::count::{BOUNDS, ListenerCount};
 use crate::edge::Edge;
 use crate::table::RouteAction;
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use std::convert::Infallible;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -111,54 +111,57 @@ fn label(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
+/// Counters of listeners by their labels.
+type Listeners = Vec<(String, Arc<ListenerCount>)>;
+
 fn render(edge: &Edge) -> String {
     let mut out = Exposition(String::new());
-    let listeners: Vec<_> = edge
-        .live
-        .listeners()
-        .into_iter()
-        .map(|((stack, name), count)| {
-            (format!("stack=\"{}\",listener=\"{}\"", label(&stack), label(&name)), count)
-        })
-        .collect();
-    let read = |counter: &AtomicU64| counter.load(Relaxed);
-    out.family("landfall_edge_requests_total", "counter", "Answers by the class of their status.");
-    for (labels, count) in &listeners {
-        for (index, counter) in count.answers.iter().enumerate() {
-            let (class, value) = (index + 1, read(counter));
-            out.line(format_args!(
-                "landfall_edge_requests_total{{{labels},code=\"{class}xx\"}} {value}"
-            ));
-        }
-    }
+    let labelled = |((stack, name), count): ((String, String), _)| {
+        (format!("stack=\"{}\",listener=\"{}\"", label(&stack), label(&name)), count)
+    };
+    let listeners: Listeners = edge.live.listeners().into_iter().map(labelled).collect();
+    requests(&mut out, &listeners);
     latency(&mut out, &listeners);
-    out.family("landfall_edge_connections_total", "counter", "Connections taken from clients.");
-    for (labels, count) in &listeners {
-        let value = read(&count.connections);
-        out.line(format_args!("landfall_edge_connections_total{{{labels}}} {value}"));
-    }
-    out.family(
-        "landfall_edge_handshake_failures_total",
-        "counter",
-        "TLS handshakes that failed after the listener was known.",
-    );
-    for (labels, count) in &listeners {
-        let value = read(&count.handshake_failures);
-        out.line(format_args!("landfall_edge_handshake_failures_total{{{labels}}} {value}"));
-    }
+    connections(&mut out, &listeners);
     out.family(
         "landfall_edge_hello_failures_total",
         "counter",
         "TLS connections that ended before their listener was known.",
     );
-    let value = read(&edge.failed_hellos);
+    let value = edge.failed_hellos.load(Relaxed);
     out.line(format_args!("landfall_edge_hello_failures_total {value}"));
     stacks(&mut out, edge);
     targets(&mut out, edge);
     out.0
 }
 
-fn latency(out: &mut Exposition, listeners: &[(String, Arc<crate::count::ListenerCount>)]) {
+fn requests(out: &mut Exposition, listeners: &Listeners) {
+    const NAME: &str = "landfall_edge_requests_total";
+    out.family(NAME, "counter", "Answers by the class of their status.");
+    for (labels, count) in listeners {
+        for (index, counter) in count.answers.iter().enumerate() {
+            let (class, value) = (index + 1, counter.load(Relaxed));
+            out.line(format_args!("{NAME}{{{labels},code=\"{class}xx\"}} {value}"));
+        }
+    }
+}
+
+fn connections(out: &mut Exposition, listeners: &Listeners) {
+    const TAKEN: &str = "landfall_edge_connections_total";
+    const FAILED: &str = "landfall_edge_handshake_failures_total";
+    out.family(TAKEN, "counter", "Connections taken from clients.");
+    for (labels, count) in listeners {
+        let value = count.connections.load(Relaxed);
+        out.line(format_args!("{TAKEN}{{{labels}}} {value}"));
+    }
+    out.family(FAILED, "counter", "TLS handshakes that failed after the listener was known.");
+    for (labels, count) in listeners {
+        let value = count.handshake_failures.load(Relaxed);
+        out.line(format_args!("{FAILED}{{{labels}}} {value}"));
+    }
+}
+
+fn latency(out: &mut Exposition, listeners: &Listeners) {
     const NAME: &str = "landfall_edge_answer_seconds";
     out.family(NAME, "histogram", "From a request's head to its answer's head.");
     for (labels, count) in listeners {

@@ -20,7 +20,7 @@ const CLOSING: Duration = Duration::from_secs(3);
 /// How long the agent can still ask for the last counts. Whoever asks once a second misses none.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How often ends of drains are looked at, and idle connections to targets.
-const SWEEP: Duration = Duration::from_millis(250);
+const SWEEP: Duration = Duration::from_millis(100);
 /// How many clients' connections there may be at once, unless said otherwise.
 const CONNECTIONS: usize = 10_000;
 

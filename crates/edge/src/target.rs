@@ -1,5 +1,6 @@
 //! A target as it lives through configurations: what runs there, its idle connections, and its end.
 
+use crate::clock::now;
 use crate::count::StackCount;
 use crate::upstream::Pool;
 use landfall_model::Timestamp;
@@ -98,11 +99,6 @@ impl Target {
         self.pool.close();
     }
 
-    /// Whether it is draining or no longer configured.
-    pub(crate) fn is_leaving(&self) -> bool {
-        self.standing().place != Place::Staying
-    }
-
     /// Whether nobody needs to know of it any more.
     pub(crate) fn is_over(&self) -> bool {
         self.standing().place == Place::Gone && self.running() == 0
@@ -137,10 +133,19 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Counts that it broke by the target's doing: lost when a change could be the cause.
+    /// Counts that it broke by the target's doing: cut when its time was over anyway, lost when a change
+    /// could be the cause, and an error otherwise.
     pub(crate) fn broke(&self) {
-        let leaving = self.target.is_leaving();
-        crate::count::add(if leaving { &self.stack.lost } else { &self.stack.errors });
+        let standing = self.target.standing();
+        let over = standing.until.is_some_and(|until| until <= now());
+        let leaving = standing.place != Place::Staying;
+        drop(standing);
+        let stack = &self.stack;
+        crate::count::add(match (over || self.cut.is_cancelled(), leaving) {
+            (true, _) => &stack.cut,
+            (false, true) => &stack.lost,
+            (false, false) => &stack.errors,
+        });
     }
 }
 

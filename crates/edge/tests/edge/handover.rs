@@ -4,11 +4,12 @@ use crate::support::load::HOST;
 use crate::support::{
     Client, Keys, Load, TestEdge, TestTarget, eventually, group, https, later, listener, rounds,
 };
-use landfall_protocol::edge::Config;
 use landfall_protocol::edge::client::EdgeClient;
+use landfall_protocol::edge::{Config, Listener};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,6 +75,26 @@ async fn an_idle_connection_gets_its_next_answer_from_the_retiring_edge_and_foll
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_are_closed_cleanly_when_the_time_is_over() {
+    let target = TestTarget::start("a").await;
+    let keys = Keys::of(&[HOST]);
+    let (socket, address) = listener();
+    let mut edge = TestEdge::simple(https(address, &keys), &socket, &[&target]).await;
+    let mut idle = keys.connect(address, HOST, &["http/1.1"]).await.expect("connected");
+    idle.write_all(format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n").as_bytes())
+        .await
+        .expect("written");
+    let mut first = [0; 12];
+    idle.read_exact(&mut first).await.expect("read");
+    assert_eq!(&first, b"HTTP/1.1 200");
+    edge.control.retire(later(Duration::from_millis(500))).await.expect("retiring");
+    let mut rest = Vec::new();
+    idle.read_to_end(&mut rest).await.expect("a clean end, with the farewell of TLS");
+    drop(idle);
+    timeout(Duration::from_secs(10), &mut edge.task).await.expect("in time").expect("exited");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_outlives_the_retirement_is_cut() {
     let target = TestTarget::start("a").await;
     let keys = Keys::of(&[HOST]);
@@ -101,25 +122,37 @@ fn spawn_process(socket: &std::path::Path) -> Option<tokio::process::Child> {
     Some(spawned.expect("started"))
 }
 
+/// Starts a process and gives it this configuration.
+async fn configured_process(
+    path: &std::path::Path,
+    config: &Config,
+    socket: &std::net::TcpListener,
+) -> Option<(tokio::process::Child, EdgeClient)> {
+    let process = spawn_process(path)?;
+    eventually("it listens", || async { EdgeClient::connect(path).await.is_ok() }).await;
+    let mut control = EdgeClient::connect(path).await.expect("connected");
+    let address = socket.local_addr().expect("bound");
+    control.configure(config.clone(), &[(address, socket.as_fd())]).await.expect("configured");
+    Some((process, control))
+}
+
+fn one_listener(listener: Listener, target: &TestTarget) -> Config {
+    let groups = [("a".to_owned(), group(&[target]))].into();
+    Config { revision: 1, listeners: vec![listener], groups }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signalled_process_finishes_what_runs_and_a_killed_one_leaves_the_queue_to_the_next() {
+async fn a_signalled_process_finishes_what_runs() {
     let target = TestTarget::start("a").await;
     let keys = Keys::of(&[HOST]);
     let (socket, address) = listener();
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("edge.sock");
-    let Some(mut process) = spawn_process(&path) else { return };
-    eventually("it listens", || async { EdgeClient::connect(&path).await.is_ok() }).await;
+    let config = one_listener(https(address, &keys), &target);
+    let started = configured_process(&path, &config, &socket).await;
+    let Some((mut process, control)) = started else { return };
     let mode = std::fs::metadata(&path).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let mut control = EdgeClient::connect(&path).await.expect("connected");
-    let config = Config {
-        revision: 1,
-        listeners: vec![https(address, &keys)],
-        groups: [("a".to_owned(), group(&[&target]))].into(),
-    };
-    let sockets = [(address, socket.as_fd())];
-    control.configure(config.clone(), &sockets).await.expect("configured");
     let mut client = Client::one(&keys, address, HOST).await.expect("connected");
     let running = tokio::spawn(async move { client.get(HOST, "/slow/700").await });
     eventually("it runs", || async { target.requests() == 1 }).await;
@@ -130,21 +163,25 @@ async fn a_signalled_process_finishes_what_runs_and_a_killed_one_leaves_the_queu
     let ended = timeout(Duration::from_secs(10), process.wait()).await.expect("in time");
     assert!(ended.expect("ended").success());
     assert!(!path.exists());
+}
 
-    let mut process = spawn_process(&path).expect("built");
-    eventually("it listens", || async { EdgeClient::connect(&path).await.is_ok() }).await;
-    let mut control = EdgeClient::connect(&path).await.expect("connected");
-    control.configure(config.clone(), &sockets).await.expect("configured");
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_process_leaves_the_queue_to_the_next() {
+    let target = TestTarget::start("a").await;
+    let keys = Keys::of(&[HOST]);
+    let (socket, address) = listener();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("edge.sock");
+    let config = one_listener(https(address, &keys), &target);
+    let started = configured_process(&path, &config, &socket).await;
+    let Some((mut process, _control)) = started else { return };
     signal(&process, rustix::process::Signal::KILL);
     process.wait().await.expect("ended");
     let waiting = tokio::spawn(async move {
         let mut client = Client::one(&keys, address, HOST).await.expect("connected");
         client.get(HOST, "/").await.status
     });
-    let _process = spawn_process(&path).expect("built");
-    eventually("the next one listens", || async { EdgeClient::connect(&path).await.is_ok() }).await;
-    let mut control = EdgeClient::connect(&path).await.expect("connected");
-    control.configure(config, &sockets).await.expect("configured");
+    let _next = configured_process(&path, &config, &socket).await.expect("built");
     assert_eq!(waiting.await.expect("joined"), 200);
 }
 

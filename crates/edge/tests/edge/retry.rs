@@ -4,6 +4,7 @@ use crate::support::edge::plain;
 use crate::support::{Behaviour, Client, TestEdge, TestTarget, eventually, listener};
 use landfall_model::{ListenerProtocol, Timestamp};
 use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt;
 
 const HOST: &str = "shop.example";
 
@@ -144,4 +145,42 @@ async fn a_request_that_outlives_the_drain_is_cut_and_counted() {
     group.targets.truncate(1);
     edge.apply().await;
     assert_eq!(other.get(HOST, "/slow/600").await.target(), "old");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_breaks_in_the_middle_is_not_passed_off_as_whole() {
+    let target = TestTarget::start("a").await;
+    let (socket, address) = listener();
+    let http = plain(address, ListenerProtocol::Http);
+    let mut edge = TestEdge::simple(http, &socket, &[&target]).await;
+    let mut client = Client::plain(address).await.expect("connected");
+    let request = client.request("GET", HOST, "/stream/300").body(Default::default());
+    let streamed = tokio::spawn(async move { client.send(request.expect("built")).await });
+    eventually("it runs", || async { target.requests() == 1 }).await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    target.kill();
+    streamed.await.expect("joined").expect_err("truncated, and visibly so");
+    assert_eq!(edge.measured().await.errors, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_away_ends_its_request_and_is_nobody_s_fault() {
+    let target = TestTarget::start("a").await;
+    let (socket, address) = listener();
+    let http = plain(address, ListenerProtocol::Http);
+    let mut edge = TestEdge::simple(http, &socket, &[&target]).await;
+    let mut client = Client::plain(address).await.expect("connected");
+    let running = tokio::spawn(async move { client.get(HOST, "/slow/20000").await.status });
+    eventually("it runs", || async { target.requests() == 1 }).await;
+    running.abort();
+    let mut upload = tokio::net::TcpStream::connect(address).await.expect("connected");
+    let head = "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\nsome";
+    upload.write_all(head.as_bytes()).await.expect("written");
+    eventually("it runs too", || async { target.requests() == 2 }).await;
+    drop(upload);
+    while edge.stats().await.connections["a"] > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let measured = edge.measured().await;
+    assert_eq!((measured.errors, measured.lost, measured.cut), (0, 0, 0));
 }

@@ -104,10 +104,10 @@ async fn client(shared: Arc<Shared>, kind: Kind) {
     }
 }
 
-/// Whether the connection was told to go before the request was taken: the client has to take another
-/// one (RFC 9113, 6.8), which is no loss.
+/// Whether an HTTP/2 connection was told to go before the request was taken, or before it was sent:
+/// the client has to take another one (RFC 9113, 6.8), which is no loss.
 fn is_moved(error: &hyper::Error) -> bool {
-    format!("{error:?}").contains("GoAway(b\"\", NO_ERROR, Remote)")
+    error.is_canceled() || format!("{error:?}").contains("GoAway(b\"\", NO_ERROR, Remote)")
 }
 
 impl Shared {
@@ -133,7 +133,7 @@ impl Shared {
         };
         let request = request.body(Full::new(Bytes::from(body))).map_err(|e| e.to_string())?;
         let answer = match client.send(request.clone()).await {
-            Err(error) if is_moved(&error) => {
+            Err(error) if matches!(kind, Kind::Http2) && is_moved(&error) => {
                 client = Client::two(&self.keys, self.address, HOST)
                     .await
                     .map_err(|error| format!("connecting: {error}"))?;
