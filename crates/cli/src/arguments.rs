@@ -19,7 +19,7 @@ pub struct Arguments {
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// The file to read; `landfall.yaml` here or in a folder above when it is not given
-    #[arg(short, long, global = true, env = "LANDFALL_FILE", value_name = "FILE", help_heading = "Global")]
+    #[arg(long, global = true, env = "LANDFALL_FILE", value_name = "FILE", help_heading = "Global")]
     pub file: Option<PathBuf>,
     /// People's text, or one JSON object a line on standard output
     #[arg(long, global = true, value_enum, default_value_t = Format::Human, env = "LANDFALL_OUTPUT", help_heading = "Global")]
@@ -150,7 +150,7 @@ pub enum Command {
         #[command(flatten)]
         stack: StackOption,
         /// Go on with new lines
-        #[arg(short = 'F', long, visible_short_alias = 'f')]
+        #[arg(short, long)]
         follow: bool,
         /// Lines of the past, from each instance
         #[arg(short = 'n', long, default_value_t = 100)]
