@@ -6,6 +6,7 @@ use landfall_protocol::Hello;
 use landfall_protocol::edge::passing::{receive, send};
 use landfall_protocol::edge::{Reply, Request};
 use landfall_protocol::frame::FrameError;
+use rustix::net::{RecvFlags, recv};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -99,12 +100,21 @@ async fn conversation(edge: &Arc<Edge>, stream: &UnixStream) -> Result<(), Frame
         return Ok(());
     }
     loop {
-        stream.ready(Interest::READABLE).await?;
+        something(stream).await?;
         let (request, descriptors) = within(receive::<Request>(stream)).await?;
         let (reply, sockets) = answer(edge, request, descriptors).await;
         let borrowed: Vec<BorrowedFd<'_>> = sockets.iter().map(AsFd::as_fd).collect();
         within(send(stream, &reply, &borrowed)).await?;
     }
+}
+
+/// Waits, for as long as it takes, until there is something to read, or the end.
+async fn something(stream: &UnixStream) -> std::io::Result<()> {
+    let peek = || {
+        let mut byte = [0_u8; 1];
+        recv(stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT).map_err(Into::into)
+    };
+    stream.async_io(Interest::READABLE, peek).await.map(drop)
 }
 
 async fn within<T>(doing: impl Future<Output = Result<T, FrameError>>) -> Result<T, FrameError> {
@@ -157,4 +167,38 @@ fn failed(error: &dyn std::error::Error) -> Reply {
         source = cause.source();
     }
     Reply::Failed { why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::with_rustls::Rustls;
+    use landfall_protocol::edge::Stats;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_may_be_silent_for_long() {
+        let (agent, ours) = UnixStream::pair().expect("a pair");
+        let edge = Arc::new(Edge::new(Box::new(Rustls::new().expect("keys")), 1));
+        let conversing = tokio::spawn(async move { conversation(&edge, &ours).await });
+        send(&agent, &Hello::ours(), &[]).await.expect("sent");
+        receive::<Hello>(&agent).await.expect("received");
+        for _ in 0..3 {
+            sleep(MESSAGE * 10).await;
+            send(&agent, &Request::Stats, &[]).await.expect("sent");
+            let (reply, _) = receive::<Reply>(&agent).await.expect("received");
+            assert!(matches!(reply, Reply::Stats(Stats { revision: 0, .. })), "{reply:?}");
+        }
+        drop(agent);
+        let ended = conversing.await.expect("joined");
+        assert!(matches!(ended, Err(FrameError::Closed)), "{ended:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_does_not_end_is_given_up() {
+        let (agent, ours) = UnixStream::pair().expect("a pair");
+        let edge = Arc::new(Edge::new(Box::new(Rustls::new().expect("keys")), 1));
+        agent.try_write(b"J\0\0").expect("written");
+        let ended = conversation(&edge, &ours).await.expect_err("given up");
+        assert!(matches!(ended, FrameError::Io(_)), "{ended:?}");
+    }
 }

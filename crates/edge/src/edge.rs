@@ -40,6 +40,7 @@ pub(crate) struct Edge {
     pub(crate) permits: Arc<Semaphore>,
     /// TLS connections that ended before their listener was known.
     pub(crate) failed_hellos: AtomicU64,
+    connections_at_most: usize,
     terminator: Box<dyn Terminator>,
     sockets: Mutex<BTreeMap<SocketAddr, Socket>>,
     until: watch::Sender<Option<Timestamp>>,
@@ -80,6 +81,7 @@ impl Edge {
             drivers: TaskTracker::new(),
             permits: Arc::new(Semaphore::new(connections)),
             failed_hellos: AtomicU64::new(0),
+            connections_at_most: connections,
             terminator,
             sockets: Mutex::default(),
             until: watch::Sender::new(None),
@@ -200,6 +202,11 @@ impl Edge {
     /// What has been counted.
     pub(crate) fn stats(&self) -> Stats {
         self.live.stats(self.router.table().revision)
+    }
+
+    /// How many clients' connections there are.
+    pub(crate) fn open_connections(&self) -> usize {
+        self.connections_at_most.saturating_sub(self.permits.available_permits())
     }
 
     /// Duplicates of the listening sockets.

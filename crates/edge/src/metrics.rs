@@ -115,6 +115,7 @@ fn label(text: &str) -> String {
 type Listeners = Vec<(String, Arc<ListenerCount>)>;
 
 fn render(edge: &Edge) -> String {
+    const OPEN: &str = "landfall_edge_open_connections";
     let mut out = Exposition(String::new());
     let labelled = |((stack, name), count): ((String, String), _)| {
         (format!("stack=\"{}\",listener=\"{}\"", label(&stack), label(&name)), count)
@@ -130,6 +131,8 @@ fn render(edge: &Edge) -> String {
     );
     let value = edge.failed_hellos.load(Relaxed);
     out.line(format_args!("landfall_edge_hello_failures_total {value}"));
+    out.family(OPEN, "gauge", "Connections of clients, with one for each socket that accepts.");
+    out.line(format_args!("{OPEN} {}", edge.open_connections()));
     stacks(&mut out, edge);
     targets(&mut out, edge);
     out.0

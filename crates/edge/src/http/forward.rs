@@ -86,6 +86,7 @@ impl Exchange<'_> {
             peer: self.client.peer,
             scheme: if self.client.shown.is_some() { "https" } else { "http" },
             authority: asked.authority.as_ref().map(Authority::as_str),
+            fallback: self.client.address,
             upgrade: asked.upgrade.as_ref().map(|(protocol, _)| protocol.clone()),
         };
         prepare(&mut parts.headers, origin);

@@ -4,7 +4,7 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, Entry, FORWARDED, HOST, HeaderMap, HeaderName,
     HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
 };
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -58,6 +58,8 @@ pub(super) struct Origin<'a> {
     pub(super) peer: IpAddr,
     pub(super) scheme: &'static str,
     pub(super) authority: Option<&'a str>,
+    /// What to put into `Host` when the client, as HTTP/1.0 allows, named none.
+    pub(super) fallback: SocketAddr,
     /// The value of `Upgrade` when the client wants to change the protocol.
     pub(super) upgrade: Option<HeaderValue>,
 }
@@ -84,6 +86,8 @@ pub(super) fn prepare(headers: &mut HeaderMap, origin: Origin<'_>) {
     if let Some(authority) = origin.authority.and_then(|text| HeaderValue::try_from(text).ok()) {
         headers.insert(HOST, authority.clone());
         headers.insert(X_FORWARDED_HOST, authority);
+    } else if let Ok(fallback) = HeaderValue::try_from(origin.fallback.to_string()) {
+        headers.insert(HOST, fallback);
     }
     join_cookies(headers);
 }
@@ -120,6 +124,7 @@ mod tests {
             peer: "::ffff:192.0.2.7".parse().expect("an address"),
             scheme: "https",
             authority: Some("example.org:8443"),
+            fallback: ([192, 0, 2, 1], 443).into(),
             upgrade: None,
         };
         prepare(&mut headers, origin);

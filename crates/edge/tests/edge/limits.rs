@@ -63,6 +63,19 @@ async fn unclear_and_oversized_requests_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_http_1_0_is_served() {
+    let target = TestTarget::start("a").await;
+    let (socket, address) = listener();
+    let http = plain(address, ListenerProtocol::Http);
+    let _edge = TestEdge::simple(http, &socket, &[&target]).await;
+    let answer = raw(address, b"GET /headers HTTP/1.0\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+    assert!(answer.contains(&format!("host: {address}\n")), "{answer}");
+    let answer = raw(address, b"GET /stream/1 HTTP/1.0\r\nhost: a\r\n\r\n").await;
+    assert!(!answer.contains("chunked") && answer.ends_with(&"x".repeat(10_000)), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_waits_for_100_is_told_to_go_on() {
     let target = TestTarget::start("a").await;
     let (socket, address) = listener();
