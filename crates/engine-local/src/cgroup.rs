@@ -7,6 +7,7 @@ use landfall_model::Resources;
 use landfall_protocol::shim::Cgroup;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The period of the processor quota in microseconds: the kernel's default.
 const CPU_PERIOD: u64 = 100_000;
@@ -26,6 +27,8 @@ pub struct Cgroups {
     why_not: Option<String>,
 }
 
+/// How long the dead may take to leave their group.
+const LEAVE: Duration = Duration::from_secs(2);
 const CONTROLLERS: [&str; 2] = ["memory", "cpu"];
 
 impl Cgroups {
@@ -133,13 +136,20 @@ pub fn make(groups: &[Cgroup]) -> Vec<String> {
     problems
 }
 
-/// Removes the groups of a run. They must be empty.
+/// Removes the groups of a run. They must be empty; what was killed leaves them after a moment.
 pub fn remove(groups: &[Cgroup]) {
+    let begin = Instant::now();
     for Cgroup { folder, .. } in groups {
-        if let Err(error) = std::fs::remove_dir(folder)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(folder = %folder.display(), %error, "cannot remove a control group");
+        loop {
+            match std::fs::remove_dir(folder) {
+                Ok(()) => break,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => break,
+                Err(_) if begin.elapsed() < LEAVE => std::thread::sleep(Duration::from_millis(5)),
+                Err(error) => {
+                    tracing::warn!(folder = %folder.display(), %error, "a control group stays");
+                    break;
+                }
+            }
         }
     }
 }

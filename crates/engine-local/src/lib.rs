@@ -16,6 +16,7 @@
 
 mod artifact;
 mod cgroup;
+mod diagnosis;
 mod disk;
 mod engine;
 mod findings;

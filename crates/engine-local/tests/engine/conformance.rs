@@ -59,5 +59,9 @@ impl Harness for Local {
 async fn it_is_an_engine() {
     let world = World::new().await;
     world.engine.shutdown().await;
-    run(&Local { world, current: Mutex::new(None) }).await;
+    let local = Local { world, current: Mutex::new(None) };
+    run(&local).await;
+    if let Some(engine) = local.current.lock().await.take() {
+        engine.shutdown().await;
+    }
 }

@@ -233,23 +233,38 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // Nothing may outlive a test, whatever became of it.
-        for entry in std::fs::read_dir(self.instances()).into_iter().flatten().flatten() {
-            kill_marked(&entry.file_name().into_string().unwrap());
-            let text = std::fs::read_to_string(entry.path().join("spec.json")).unwrap_or_default();
-            let spec = serde_json::from_str::<landfall_protocol::shim::Spec>(&text);
-            for group in spec.map(|spec| spec.cgroups).unwrap_or_default() {
-                // The dead leave it only after a moment.
-                for _ in 0..200 {
-                    match std::fs::remove_dir(&group.folder) {
-                        Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {}
-                        _ => break,
-                    }
-                    std::thread::sleep(Duration::from_millis(5));
-                }
+        // Nothing may outlive a test, whatever became of it; and nobody may start it again.
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(self.engine.shutdown());
+        });
+        for stack in entries(&self.folder.path().join("stacks")) {
+            for run in
+                entries(&stack.join("instances")).into_iter().chain(entries(&stack.join("jobs")))
+            {
+                clear_away(&run);
             }
         }
     }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+fn clear_away(run: &Path) {
+    let text = std::fs::read_to_string(run.join("spec.json")).unwrap_or_default();
+    let Ok(spec) = serde_json::from_str::<landfall_protocol::shim::Spec>(&text) else { return };
+    for group in spec.cgroups {
+        for _ in 0..400 {
+            kill_marked(&spec.id);
+            match std::fs::remove_dir(&group.folder) {
+                Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {}
+                _ => break,
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    kill_marked(&spec.id);
 }
 
 pub fn service(command: &[&str]) -> Service {
