@@ -135,3 +135,49 @@ impl AsyncWrite for WireStream {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    async fn pair() -> (WireStream, Arc<Wire>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("bound");
+        let stream = TcpStream::connect(address).await.expect("connected");
+        let (target, _) = listener.accept().await.expect("accepted");
+        let (stream, wire) = WireStream::new(stream);
+        (stream, wire, target)
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_to_a_target_that_has_closed() {
+        let (mut stream, wire, mut target) = pair().await;
+        wire.arm();
+        stream.write_all(b"one").await.expect("written");
+        assert!(wire.was_sent());
+        // What is unread would make the kernel send a reset, which the next write would notice.
+        target.read_exact(&mut [0; 3]).await.expect("read");
+        wire.arm();
+        drop(target);
+        let mut byte = [0_u8; 1];
+        while recv(&stream.stream, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT)
+            .is_err_and(|error| error == rustix::io::Errno::AGAIN)
+        {
+            tokio::task::yield_now().await;
+        }
+        stream.write_all(b"two").await.expect_err("not written");
+        assert!(!wire.was_sent(), "so the request may go elsewhere");
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_goes_on_although_the_target_talks() {
+        let (mut stream, wire, mut target) = pair().await;
+        wire.arm();
+        stream.write_all(b"one").await.expect("written");
+        target.write_all(b"early").await.expect("written");
+        stream.write_all(b"two").await.expect("written");
+        assert!(wire.was_sent());
+    }
+}
