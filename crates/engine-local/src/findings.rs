@@ -16,7 +16,7 @@ fn isolation(host: &Host) -> Option<Finding> {
     let why = host.users.why_not()?;
     Some(Finding {
         severity: Severity::Note,
-        code: "LF0301".to_owned(),
+        code: "LF0701".to_owned(),
         message: format!("services are not isolated from one another: {why}"),
         help: Some("run the agent as root, from a folder others may pass through".to_owned()),
     })
@@ -32,7 +32,7 @@ fn limits(host: &Host, content: &Content) -> Option<Finding> {
         .collect();
     (!limited.is_empty()).then(|| Finding {
         severity: Severity::Warning,
-        code: "LF0302".to_owned(),
+        code: "LF0702".to_owned(),
         message: format!("limits of {} are not enforced: {why}", limited.join(", ")),
         help: None,
     })
@@ -41,7 +41,7 @@ fn limits(host: &Host, content: &Content) -> Option<Finding> {
 fn ports(host: &Host) -> Option<Finding> {
     host.ports.overlaps_ephemeral().then(|| Finding {
         severity: Severity::Warning,
-        code: "LF0303".to_owned(),
+        code: "LF0703".to_owned(),
         message: "the range of instance ports overlaps the kernel's own range".to_owned(),
         help: Some("change net.ipv4.ip_local_port_range".to_owned()),
     })
@@ -54,7 +54,7 @@ fn volumes(content: &Content) -> Vec<Finding> {
     all.filter(|(_, _, volume)| workplace::inner_path(&volume.path).is_none())
         .map(|(service, name, volume)| Finding {
             severity: Severity::Error,
-            code: "LF0304".to_owned(),
+            code: "LF0704".to_owned(),
             message: format!(
                 "the volume `{name}` of {service} is at `{}`, outside the working folder",
                 volume.path

@@ -17,6 +17,7 @@
 mod artifact;
 mod cgroup;
 mod diagnosis;
+mod codes;
 mod disk;
 mod engine;
 mod findings;
@@ -41,6 +42,7 @@ mod users;
 mod workplace;
 
 pub use artifact::Unpack;
+pub use codes::CODES;
 pub use engine::LocalEngine;
 pub use host::LocalEngineOptions;
 pub use load_balancer::{LoadBalancer, StackPart, StackStats, group_key};

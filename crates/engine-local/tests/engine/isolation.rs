@@ -119,7 +119,7 @@ fn limited() -> Service {
 async fn limits_are_enforced_where_the_host_allows() {
     let mut world = World::new().await;
     let findings = world.engine.check(&stack(), &content()).await;
-    if let Some(finding) = findings.iter().find(|finding| finding.code == "LF0302") {
+    if let Some(finding) = findings.iter().find(|finding| finding.code == "LF0702") {
         eprintln!("skipped: {}", finding.message);
         assert!(finding.message.contains("limits of web are not enforced"));
         return;
@@ -144,5 +144,5 @@ async fn limits_are_enforced_where_the_host_allows() {
 async fn without_root_or_by_choice_it_says_not_isolated() {
     let world = World::new().await;
     let findings = world.engine.check(&stack(), &content()).await;
-    assert!(findings.iter().any(|f| f.code == "LF0301" && f.severity == Severity::Note));
+    assert!(findings.iter().any(|f| f.code == "LF0701" && f.severity == Severity::Note));
 }
