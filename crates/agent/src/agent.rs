@@ -152,7 +152,7 @@ impl Shared {
 pub async fn serve(options: Options) -> Result<(), AgentError> {
     let home = options.home.clone();
     let text = home.path().display().to_string();
-    durable::private_folder(home.path()).map_err(AgentError::io(format!("make {text}")))?;
+    durable::home_folder(home.path()).map_err(AgentError::io(format!("make {text}")))?;
     let _lock = lock(&home)?;
     let epoch = next_epoch(&home)?;
     keys::ensure(&home)?;
@@ -183,15 +183,13 @@ pub async fn serve(options: Options) -> Result<(), AgentError> {
         stacks: Mutex::default(),
         options,
     });
-    let stacks = shared.store.stacks().await?;
-    for id in &stacks {
-        shared.stack_or_new(id).recover().await;
+    for id in shared.store.stacks().await? {
+        shared.stack_or_new(&id).recover().await;
     }
-    let well = stacks.into_iter().filter(|id| shared.stack(id).is_some_and(|it| it.trouble().is_none()));
-    let well: Vec<StackId> = well.collect();
+    let expected = shared.engine.stacks();
     let edge = Arc::clone(&shared.edge);
     shared.tasks.spawn(async move {
-        edge.release(&well).await;
+        edge.release(&expected).await;
         edge.watch().await;
     });
     if let Some(address) = shared.options.metrics {

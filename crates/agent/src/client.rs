@@ -5,6 +5,7 @@ use landfall_model::{Digest, ExitCode};
 use landfall_protocol::Hello;
 use landfall_protocol::agent::{Failure, Reply, Request};
 use landfall_protocol::frame::{self, Frame, FrameError};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -94,11 +95,12 @@ pub async fn start(home: &Home, program: &Path) -> Result<Connection, Failure> {
     let unexpected = |operation: &str, error: &dyn std::fmt::Display| {
         Failure::new(ExitCode::Unexpected, format!("cannot {operation}: {error}"))
     };
-    crate::durable::private_folder(home.path())
+    crate::durable::home_folder(home.path())
         .map_err(|error| unexpected(&format!("make {}", home.path().display()), &error))?;
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
+        .mode(0o600)
         .open(home.log())
         .map_err(|error| unexpected("open the agent's log", &error))?;
     let mut child = tokio::process::Command::new(program)

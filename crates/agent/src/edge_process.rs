@@ -48,6 +48,8 @@ struct Inner {
     parts: Vec<(String, StackPart)>,
     sockets: Sockets,
     edge: Option<Edge>,
+    /// The edge of another program version, until its successor serves.
+    predecessor: Option<Edge>,
     revision: u64,
 }
 
@@ -167,6 +169,7 @@ impl EdgeProcess {
             groups: inner.parts.iter().flat_map(|(_, part)| part.groups.clone()).collect(),
         };
         let refused = send(inner, config).await?;
+        self.retire(inner).await;
         for (name, why) in refused {
             if let Some((stack, listener)) = name.split_once(' ') {
                 problems.insert((stack.to_owned(), listener.to_owned()), why);
@@ -190,19 +193,20 @@ impl EdgeProcess {
         }
         let number = self.numbers().into_iter().max().unwrap_or(0) + 1;
         inner.edge = Some(self.start(number).await?);
-        if let Some(mut old) = found {
+        if let Some(old) = found {
             tracing::info!(old = old.number, new = number, "the program was upgraded: handing over");
-            // The new edge has to serve before the old one stops accepting.
-            let folder = self.folder.clone();
-            tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                if let Err(error) = old.client.retire(clock::now().after(RETIRE)).await {
-                    tracing::warn!(%error, "cannot retire the old edge");
-                }
-                let _ = std::fs::remove_file(folder.join(format!("edge-{}.json", old.number)));
-            });
+            inner.predecessor = Some(old);
         }
         Ok(())
+    }
+
+    /// Lets the edge of the old program go, now that the new one serves.
+    async fn retire(&self, inner: &mut Inner) {
+        let Some(mut old) = inner.predecessor.take() else { return };
+        if let Err(error) = old.client.retire(clock::now().after(RETIRE)).await {
+            tracing::warn!(%error, "cannot retire the old edge");
+        }
+        let _ = std::fs::remove_file(self.folder.join(format!("edge-{}.json", old.number)));
     }
 
     fn numbers(&self) -> Vec<u64> {

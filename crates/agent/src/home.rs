@@ -46,6 +46,12 @@ impl Home {
         &self.0
     }
 
+    /// Whether an agent was ever started for it.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.epoch().exists()
+    }
+
     /// The agent's socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {

@@ -223,6 +223,7 @@ async fn base(shared: &Arc<Shared>, id: &StackId) -> Result<Base, Failure> {
         serving: serving.as_ref().map(|it| it.release.number),
         serving_release: serving.map(|it| String::from_utf8_lossy(&it.bytes).into_owned()),
         run: stack.as_ref().and_then(|stack| status::run(stack)),
+        idempotency_key: stack.as_ref().and_then(|it| it.last()).and_then(|it| it.idempotency_key),
         certificates: shared.certificates.newest(id),
     })
 }

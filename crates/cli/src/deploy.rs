@@ -379,8 +379,28 @@ pub async fn roll_out(
     follow(stack, &Request::Apply(Box::new(apply)), output).await
 }
 
-/// Asks for something that is answered with events and a summary, and follows it.
+/// The same request once more, by its key: its run is followed, or its end told again.
+pub async fn repeated(
+    stack: &StackId,
+    run: &RunArguments,
+    base: &Base,
+    output: &Output,
+) -> Result<Option<ExitCode>> {
+    if run.idempotency_key.is_none() || run.idempotency_key != base.idempotency_key {
+        return Ok(None);
+    }
+    output.note("· this was asked for before, by its idempotency key");
+    follow(stack, &Request::Attach { stack: stack.clone() }, output).await.map(Some)
+}
+
+/// Asks for something that is answered with events and a summary, follows it, and says how it
+/// ended.
 pub async fn follow(stack: &StackId, request: &Request, output: &Output) -> Result<ExitCode> {
+    Ok(conclude(&watch(stack, request, output).await?, output))
+}
+
+/// Asks for something that is answered with events and a summary, and follows it to its end.
+pub async fn watch(stack: &StackId, request: &Request, output: &Output) -> Result<Summary> {
     let mut interrupts = Interrupts::listen();
     let mut connection = agent(output).await?;
     connection.ask(request).await?;
@@ -389,7 +409,7 @@ pub async fn follow(stack: &StackId, request: &Request, output: &Output) -> Resu
         tokio::select! {
             reply = connection.reply() => match reply? {
                 Reply::Event(event) => output.event(&event),
-                Reply::Summary(summary) => return Ok(conclude(&summary, output)),
+                Reply::Summary(summary) => return Ok(*summary),
                 _ => return Err(odd()),
             },
             () = interrupts.next() => {
@@ -416,7 +436,8 @@ async fn cancel(stack: &StackId) {
     }
 }
 
-fn conclude(summary: &Summary, output: &Output) -> ExitCode {
+/// Says how a run ended.
+pub fn conclude(summary: &Summary, output: &Output) -> ExitCode {
     output.summary(summary, || crate::render::summary(summary, output));
     ExitCode::ALL
         .iter()

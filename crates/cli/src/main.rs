@@ -18,7 +18,10 @@ use landfall_model::ExitCode;
 use output::Output;
 
 fn main() -> std::process::ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return not_understood(&error),
+    };
     if let Some(code) = commands::hidden(&arguments.command) {
         return code;
     }
@@ -31,6 +34,22 @@ fn main() -> std::process::ExitCode {
         }
     };
     exit(code)
+}
+
+/// Help and version are answers; everything else is a usage error, which those who asked for JSON
+/// read as a summary too.
+fn not_understood(error: &clap::Error) -> std::process::ExitCode {
+    let _ = error.print();
+    if !error.use_stderr() {
+        return exit(ExitCode::Done);
+    }
+    let output = Output::before_parsing();
+    if output.json() {
+        let rendered = error.render().to_string();
+        let first = rendered.lines().next().unwrap_or_default();
+        output.failure(&failure::usage(first.trim_start_matches("error: ")));
+    }
+    exit(ExitCode::Usage)
 }
 
 fn exit(code: ExitCode) -> std::process::ExitCode {

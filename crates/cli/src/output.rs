@@ -54,6 +54,16 @@ impl Output {
         }
     }
 
+    /// For a command line that could not be understood: the format as far as it can be seen.
+    pub fn before_parsing() -> Self {
+        let words: Vec<String> = std::env::args().collect();
+        let json = words.iter().any(|word| word == "--output=json")
+            || words.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
+            || std::env::var_os("LANDFALL_OUTPUT").is_some_and(|it| it == "json");
+        let output = if json { Format::Json } else { Format::Human };
+        Self::new(&Global { file: None, output, color: When::Auto, yes: false })
+    }
+
     /// Whether one JSON object a line is wanted.
     pub fn json(&self) -> bool {
         self.format == Format::Json
@@ -98,9 +108,10 @@ impl Output {
         }
     }
 
-    /// Plain text that is the answer itself, whatever the format.
-    pub fn text(&self, text: &str) {
-        self.raw(text.trim_end_matches('\n'));
+    /// A text that is the answer itself; for machines it is in an object of this type.
+    pub fn text(&self, kind: &str, text: &str) {
+        self.answer(kind, &serde_json::json!({ "text": text }), || text.to_owned());
+        self.done(landfall_model::ExitCode::Done);
     }
 
     /// How a run ended: exactly once, and last.
@@ -163,6 +174,8 @@ impl Output {
         match (event.kind, event.level) {
             (EventKind::Instances, _) if self.interactive() => self.working(&event.message),
             (_, Level::Debug) => {}
+            // The summary says it.
+            (EventKind::Step, Level::Info) if event.step == "ended" => {}
             (kind, level) => {
                 let mark = match (level, kind) {
                     (Level::Error, _) => self.paint("✗", "31"),

@@ -192,7 +192,14 @@ pub async fn ask(output: &Output, request: &Request) -> Result<Reply> {
     agent(output).await?.request(request).await
 }
 
-/// Asks an agent that runs one thing; when none runs, nothing is here.
+/// Asks the agent one thing; where no agent was ever started, nothing is here. One that is gone
+/// since a reboot is started again, and so everything comes back.
 pub async fn ask_running(request: &Request) -> Result<Reply> {
-    client::connect(&Home::find()).await?.request(request).await
+    let home = Home::find();
+    let connection = if home.is_used() {
+        client::connect_or_start(&home, &program()?).await?.0
+    } else {
+        client::connect(&home).await?
+    };
+    connection.request(request).await
 }

@@ -1,6 +1,6 @@
 //! The difference between two contents, path by path, in the words of the file.
 
-use landfall_model::{Content, Listener, Route, Service};
+use landfall_model::{Content, Digest, Listener, Route, Service};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,9 +108,12 @@ fn flatten(content: &Content) -> BTreeMap<String, String> {
         lines.insert(format!("options.{name}"), value.to_string());
     }
     for (name, certificate) in &content.certificates {
+        // A plan that changes nothing holds a placeholder for what `up` would issue.
+        let issued = certificate.fingerprint != Digest::from_bytes([0; 32]);
+        let which = if issued { certificate.fingerprint.short() } else { "not issued yet".into() };
         lines.insert(
             format!("certificates.{name}"),
-            format!("version {} ({})", certificate.version, certificate.fingerprint.short()),
+            format!("version {} ({which})", certificate.version),
         );
     }
     for (name, service) in &content.services {
@@ -165,7 +168,9 @@ fn flatten_service(lines: &mut BTreeMap<String, String>, path: &str, service: &S
             health.every, health.timeout, health.healthy, health.unhealthy
         ),
     );
-    put("stop", format!("{:?} then {}", service.stop.signal, service.stop.grace).to_uppercase());
+    let stop = &service.stop;
+    let signal = format!("{:?}", stop.signal).to_uppercase();
+    put("stop", format!("{signal}, then {} until KILL", stop.grace));
     if let Some(cpu) = service.resources.cpu {
         put("resources.cpu", cpu.to_string());
     }

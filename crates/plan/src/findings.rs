@@ -24,6 +24,16 @@ pub fn findings(content: &Content, now: Timestamp) -> Vec<Finding> {
     found
 }
 
+/// The named TLS policies that the edge serves, exactly.
+#[must_use]
+pub fn served_policies() -> Vec<&'static str> {
+    landfall_tls_policy::POLICIES
+        .iter()
+        .filter(|policy| landfall_tls_policy::expressible(policy).is_ok())
+        .map(|policy| policy.name)
+        .collect()
+}
+
 fn policy(found: &mut Vec<Finding>, name: &ListenerName, listener: &Listener) {
     let Some(policy) = listener.policy.as_deref() else { return };
     match landfall_tls_policy::find(policy) {

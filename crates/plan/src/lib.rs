@@ -16,7 +16,7 @@ mod steps;
 
 pub use changes::{Change, Disruption, changes};
 pub use codes::CODES;
-pub use findings::findings;
+pub use findings::{findings, served_policies};
 pub use restore::{Newest, restore};
 pub use shape::Shape;
 pub use steps::{Step, Transition};

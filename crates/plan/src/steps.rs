@@ -108,6 +108,27 @@ fn list<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
     items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
+/// A switch in words. Listeners that only redirect are left out, unless there is nothing else.
+fn switch(weights: &BTreeMap<ListenerName, BTreeMap<GroupId, u16>>) -> String {
+    let share = |(group, weight): (&GroupId, &u16), alone: bool| {
+        if alone { group.to_string() } else { format!("{group} ({weight})") }
+    };
+    let served: Vec<String> = weights
+        .iter()
+        .filter(|(_, shares)| !shares.is_empty())
+        .map(|(listener, shares)| {
+            let alone = shares.len() == 1;
+            let words: Vec<String> = shares.iter().map(|it| share(it, alone)).collect();
+            format!("{listener} to {}", words.join(" and "))
+        })
+        .collect();
+    if served.is_empty() {
+        format!("leave {} without a service", list(weights.keys()))
+    } else {
+        format!("switch {}", served.join(", "))
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -121,28 +142,7 @@ impl fmt::Display for Step {
             Self::Shift { weights, .. } if weights.is_empty() => {
                 formatter.write_str("close the listeners that are gone")
             }
-            Self::Shift { weights, .. } => write!(
-                formatter,
-                "switch {}",
-                list(weights.iter().map(|(listener, shares)| {
-                    if shares.is_empty() {
-                        format!("{listener} to its redirect or to nobody")
-                    } else {
-                        format!(
-                            "{listener} to {}",
-                            shares
-                                .iter()
-                                .map(|(group, weight)| if shares.len() == 1 {
-                                    group.to_string()
-                                } else {
-                                    format!("{group} ({weight})")
-                                })
-                                .collect::<Vec<_>>()
-                                .join(" and ")
-                        )
-                    }
-                }))
-            ),
+            Self::Shift { weights, .. } => formatter.write_str(&switch(weights)),
             Self::Bake { time, groups } => {
                 write!(formatter, "watch {} for {time}, ready to go back", list(groups))
             }

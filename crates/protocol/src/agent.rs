@@ -328,6 +328,9 @@ pub struct Base {
     pub serving_release: Option<String>,
     /// The run in progress.
     pub run: Option<RunStatus>,
+    /// The idempotency key of the last run, whether it is over or not.
+    #[serde(default)]
+    pub idempotency_key: Option<String>,
     /// The newest version of each certificate.
     pub certificates: BTreeMap<CertificateName, Certificate>,
 }

@@ -130,6 +130,9 @@ pub async fn drive(
 ) -> Result<Record, DriveError> {
     let mut observed = drive.engine.watch(&drive.context.stack);
     let mut seen = BTreeMap::new();
+    if record.state.ended().is_none() {
+        announce(drive, &record);
+    }
     let mut applied = apply(drive, &record).await?;
     loop {
         if record.state.ended().is_some() && applied {
@@ -290,13 +293,19 @@ fn tell_instances(
     report: &Observed,
     seen: &mut BTreeMap<String, String>,
 ) {
+    let from = drive.context.from.as_deref().map(|from| from.number);
     for (id, status) in &report.groups {
+        if status.wanted == 0 {
+            continue;
+        }
         let mut words = format!("{id}: {} of {} healthy", status.ready, status.wanted);
         if status.crash_loop {
             words.push_str(", crashing again and again");
         }
-        if seen.get(&id.to_string()) != Some(&words) {
-            seen.insert(id.to_string(), words.clone());
+        let before = seen.insert(id.to_string(), words.clone());
+        // What served before and is well is no news.
+        let known = before.is_none() && from == Some(id.release) && status.ready >= status.wanted;
+        if !known && before.as_ref() != Some(&words) {
             (drive.told)(Told {
                 level: Level::Info,
                 kind: EventKind::Instances,

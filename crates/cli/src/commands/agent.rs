@@ -34,7 +34,7 @@ pub async fn run(command: AgentCommand, output: &Output) -> Result<ExitCode> {
             format!("landfall {} took over", env!("CARGO_PKG_VERSION"))
         }
         AgentCommand::Unit => {
-            output.text(&unit(&program()?, &home));
+            output.text("unit", &unit(&program()?, &home));
             return Ok(ExitCode::Done);
         }
         AgentCommand::Run { session } => return be(session),
@@ -138,7 +138,7 @@ fn unit(program: &Path, home: &Home) -> String {
     let capability =
         if root { "" } else { "# For ports below 1024 use a system unit with User= and:\n# AmbientCapabilities=CAP_NET_BIND_SERVICE\n" };
     format!(
-        "# {place}\n[Unit]\nDescription=Landfall agent\nAfter=network-online.target\nWants=network-online.target\n\n[Service]\nExecStart={} agent run\nEnvironment=LANDFALL_HOME={}\nRestart=always\nRestartSec=1\n# Instances and the edge outlive the agent.\nKillMode=process\nDelegate=yes\nLimitNOFILE=1048576\nTasksMax=infinity\n{capability}\n[Install]\nWantedBy={target}\n",
+        "# {place}\n[Unit]\nDescription=Landfall agent\nAfter=network-online.target\nWants=network-online.target\n\n[Service]\nExecStart={} agent run\nEnvironment=LANDFALL_HOME={}\nRestart=always\nRestartSec=1\n# Instances and the edge outlive the agent.\nKillMode=process\nDelegate=yes\nDelegateSubgroup=agent\nLimitNOFILE=1048576\nTasksMax=infinity\n{capability}\n[Install]\nWantedBy={target}\n",
         program.display(),
         home.path().display()
     )

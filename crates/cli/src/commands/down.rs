@@ -24,10 +24,10 @@ pub async fn run(
         output.confirm(&format!("Stop {stack}?"))?;
     }
     let request = Request::Down { stack: stack.clone(), by: deploy::who() };
-    let code = deploy::follow(&stack, &request, output).await?;
-    if purge && code == ExitCode::Done {
+    let summary = deploy::watch(&stack, &request, output).await?;
+    if purge && summary.exit_code == ExitCode::Done.code() {
         agent(output).await?.request(&Request::Purge { stack: stack.clone() }).await?;
         output.note(&format!("removed the history, volumes and logs of {stack}"));
     }
-    Ok(code)
+    Ok(deploy::conclude(&summary, output))
 }

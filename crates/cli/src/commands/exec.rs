@@ -5,7 +5,7 @@ use crate::failure::{Failure, Result, unexpected, usage};
 use crate::output::Output;
 use crate::project::{odd, stack_here};
 use landfall_agent::{Home, client};
-use landfall_model::ExitCode;
+use landfall_model::{ExitCode, Summary};
 use landfall_protocol::agent::{Reply, Request};
 use landfall_protocol::frame::{self, Frame};
 use std::io::Write;
@@ -36,16 +36,25 @@ pub async fn run(
             }
         }
     });
-    let ended = answers(&mut input).await;
+    let ended = answers(&mut input, output).await;
     typing.abort();
-    let code = ended?;
-    // The exit code is the command's own; nothing of ours is printed. A reading thread may still
-    // wait for the terminal, so the process ends here.
+    let code = ended? & 0xff;
+    if output.json() {
+        let mut summary = Summary::new(ExitCode::Done, None);
+        summary.exit_code = u8::try_from(code).unwrap_or(u8::MAX);
+        "exited".clone_into(&mut summary.outcome);
+        output.summary(&summary, String::new);
+    }
+    // The exit code is the command's own; for people nothing of ours is printed. A reading thread
+    // may still wait for the terminal, so the process ends here.
     let _ = std::io::stdout().flush();
-    std::process::exit(code & 0xff);
+    std::process::exit(code);
 }
 
-async fn answers(input: &mut (impl tokio::io::AsyncRead + Unpin)) -> Result<i32> {
+async fn answers(
+    input: &mut (impl tokio::io::AsyncRead + Unpin),
+    output: &Output,
+) -> Result<i32> {
     let broken = |error: frame::FrameError| unexpected("follow the command", &error);
     loop {
         let reply: Reply = frame::read_json(input).await.map_err(broken)?;
@@ -54,7 +63,12 @@ async fn answers(input: &mut (impl tokio::io::AsyncRead + Unpin)) -> Result<i32>
                 let Frame::Bytes(bytes) = frame::read(input).await.map_err(broken)? else {
                     return Err(odd());
                 };
-                let written = if error {
+                let written = if output.json() {
+                    let text = String::from_utf8_lossy(&bytes);
+                    let value = serde_json::json!({ "error": error, "text": text });
+                    output.answer("output", &value, String::new);
+                    Ok(())
+                } else if error {
                     std::io::stderr().write_all(&bytes)
                 } else {
                     std::io::stdout().write_all(&bytes)

@@ -42,7 +42,10 @@ pub async fn run(
     loop {
         let reply = tokio::select! {
             reply = connection.reply() => reply?,
-            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::Done),
+            _ = tokio::signal::ctrl_c() => {
+                output.done(ExitCode::Done);
+                return Ok(ExitCode::Done);
+            }
         };
         match reply {
             Reply::Log { at, group, instance, error, text } => {

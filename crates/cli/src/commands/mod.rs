@@ -93,16 +93,20 @@ async fn client(arguments: Arguments, output: &Output) -> Result<ExitCode> {
         Command::Doctor => doctor::run(output).await,
         Command::Explain { topic } => explain::run(&topic, output),
         Command::Schema => {
-            output.text(&format!("{:#}", landfall_config::schema()));
+            let schema = landfall_config::schema();
+            output.answer("schema", &serde_json::json!({ "json_schema": schema }), || format!("{schema:#}"));
+            output.done(ExitCode::Done);
             Ok(ExitCode::Done)
         }
         Command::Completions { shell } => {
             let mut command = Arguments::command();
-            clap_complete::generate(shell, &mut command, "landfall", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command, "landfall", &mut script);
+            output.text("completions", &String::from_utf8_lossy(&script));
             Ok(ExitCode::Done)
         }
         Command::Reference => {
-            output.text(&reference::markdown());
+            output.text("reference", &reference::markdown());
             Ok(ExitCode::Done)
         }
         Command::Shim { .. } | Command::ShimExec { .. } | Command::Edge { .. } => {

@@ -40,7 +40,8 @@ fn options(text: &mut String) {
 fn codes(text: &mut String) {
     text.push_str("\n## Diagnostic codes\n");
     for (id, title, explanation) in super::explain::codes() {
-        let _ = writeln!(text, "\n### {id}: {title}\n\n{}", explanation.trim());
+        let explanation = super::explain::with_list(id, explanation.trim());
+        let _ = writeln!(text, "\n### {id}: {title}\n\n{explanation}");
     }
 }
 

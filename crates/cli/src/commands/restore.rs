@@ -24,6 +24,9 @@ pub async fn rollback(
 ) -> Result<ExitCode> {
     let stack = stack_here(global, output, stack.stack.as_deref()).await?;
     let base = deploy::base(output, &stack).await?;
+    if let Some(code) = deploy::repeated(&stack, run, &base, output).await? {
+        return Ok(code);
+    }
     let target = match to {
         Some(to) => number(to)?,
         None => healthy_before(&stack, &base).await?,
@@ -39,6 +42,9 @@ pub async fn forward(
 ) -> Result<ExitCode> {
     let stack = stack_here(global, output, stack.stack.as_deref()).await?;
     let base = deploy::base(output, &stack).await?;
+    if let Some(code) = deploy::repeated(&stack, run, &base, output).await? {
+        return Ok(code);
+    }
     let target = undone(&stack, &base).await?;
     bring_back(global, &stack, (Verb::Forward, target), &base, run, output).await
 }

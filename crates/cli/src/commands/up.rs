@@ -6,7 +6,7 @@ use crate::failure::{Failure, Result, file, usage};
 use crate::output::Output;
 use crate::project::{Project, ask, odd};
 use crate::render;
-use landfall_model::{ExitCode, Outcome, StackId, Summary, Verb};
+use landfall_model::{CertificateSource, ExitCode, Outcome, StackId, Summary, Verb};
 use landfall_plan::{PLAN_FORMAT, Plan, changes};
 use landfall_protocol::agent::{Base, Reply, Request};
 use std::path::{Path, PathBuf};
@@ -20,6 +20,12 @@ pub async fn run(global: &Global, up: &UpArguments, output: &Output) -> Result<E
     }
     let project = Project::open(global, output)?;
     let stack = project.stack(up.stack.stack.as_deref())?;
+    if up.run.idempotency_key.is_some()
+        && let Some(code) =
+            deploy::repeated(&stack, &up.run, &deploy::base(output, &stack).await?, output).await?
+    {
+        return Ok(code);
+    }
     let prepared = deploy::prepare(&project, &stack, &up.values, !up.expect_no_changes, output).await?;
     let Prepared { plan, base, packed, confirm } = &prepared;
     deploy::report(plan, output)?;
@@ -54,7 +60,7 @@ pub async fn run(global: &Global, up: &UpArguments, output: &Output) -> Result<E
     };
     let code = deploy::roll_out(&stack, wanted, base, &up.run, output).await?;
     if code == ExitCode::Done && !output.json() {
-        next_steps(&stack, base, output).await;
+        next_steps(plan, output).await;
     }
     Ok(code)
 }
@@ -131,6 +137,9 @@ async fn planned(global: &Global, up: &UpArguments, path: &Path, output: &Output
         return Err(usage(format!("the plan is for {}, not for {named}", plan.stack)));
     }
     let base = deploy::base(output, &plan.stack).await?;
+    if let Some(code) = deploy::repeated(&plan.stack, &up.run, &base, output).await? {
+        return Ok(code);
+    }
     moved(&plan, &base)?;
     if plan.changes.is_empty() && base.serving.is_some() {
         return Ok(unchanged(&base, output));
@@ -152,7 +161,11 @@ async fn planned(global: &Global, up: &UpArguments, path: &Path, output: &Output
         restores: None,
         substitutions: Vec::new(),
     };
-    deploy::roll_out(&plan.stack, wanted, &base, &up.run, output).await
+    let code = deploy::roll_out(&plan.stack, wanted, &base, &up.run, output).await?;
+    if code == ExitCode::Done && !output.json() {
+        next_steps(&plan, output).await;
+    }
+    Ok(code)
 }
 
 fn moved(plan: &Plan, base: &Base) -> Result<()> {
@@ -174,18 +187,22 @@ fn moved(plan: &Plan, base: &Base) -> Result<()> {
 }
 
 /// Where it is, and what to try next.
-async fn next_steps(stack: &StackId, base: &Base, output: &Output) {
-    let request = Request::Status { stack: Some(stack.clone()) };
+async fn next_steps(plan: &Plan, output: &Output) {
+    let request = Request::Status { stack: Some(plan.stack.clone()) };
     let Ok(Reply::Status { stacks }) = ask(output, &request).await else { return };
     let Some(status) = stacks.first() else { return };
-    for url in status.listeners.iter().filter_map(|it| it.url.as_deref()) {
+    let mut urls: Vec<&str> = status.listeners.iter().filter_map(|it| it.url.as_deref()).collect();
+    urls.sort_by_key(|url| !url.starts_with("https:"));
+    for url in urls {
         output.note(&format!("  {url}"));
     }
-    if base.serving.is_none() {
-        let local = status.listeners.iter().any(|it| it.certificate.is_some());
-        if local {
-            output.note("  `landfall cert trust` says how to trust the local CA");
+    let local = |it: &landfall_model::Certificate| it.source == CertificateSource::LocalCa;
+    if plan.serving.is_none() {
+        if plan.content.certificates.values().any(local) {
+            output.note("  `landfall cert trust` says how a browser trusts it");
         }
-        output.note("  next: `landfall status`, change something, `landfall plan`, `landfall up`, `landfall rollback`");
+        output.note("  next: `landfall status`, `landfall logs -f`; change something, then `landfall plan` and `landfall up`");
+    } else {
+        output.note("  next: `landfall status`, `landfall logs -f`; `landfall rollback` goes back");
     }
 }
