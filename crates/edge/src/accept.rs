@@ -29,12 +29,15 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     loop {
-        let permit = tokio::select! {
+        // Only looked at here: a permit that waits for this socket would be missing at another.
+        let available = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            permit = Arc::clone(&edge.permits).acquire_owned() => permit,
+            permit = edge.permits.acquire() => permit.is_ok(),
         };
-        let Ok(permit) = permit else { return };
+        if !available {
+            return;
+        }
         let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => return,
@@ -44,8 +47,12 @@ pub(crate) async fn run(
             Ok((stream, peer)) => {
                 let edge = Arc::clone(&edge);
                 let tasks = edge.connections.clone();
-                let taken = Taken { edge, stream, peer, address, permit };
-                tasks.spawn(taken.serve());
+                tasks.spawn(async move {
+                    let Ok(permit) = Arc::clone(&edge.permits).acquire_owned().await else {
+                        return;
+                    };
+                    Taken { edge, stream, peer, address, permit }.serve().await;
+                });
             }
             Err(error) if is_passing(&error) => {}
             Err(error) => {
@@ -63,6 +70,12 @@ pub(crate) async fn run(
 fn is_passing(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, TimedOut};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | TimedOut)
+}
+
+/// Serves a connection once it has a permit.
+async fn admit(edge: Arc<Edge>, stream: TcpStream, peer: SocketAddr, address: SocketAddr) {
+    let Ok(permit) = Arc::clone(&edge.permits).acquire_owned().await else { return };
+    Taken { edge, stream, peer, address, permit }.serve().await;
 }
 
 /// A connection that was accepted.

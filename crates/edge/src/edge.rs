@@ -36,7 +36,7 @@ pub(crate) struct Edge {
     pub(crate) connections: TaskTracker,
     /// The tasks of connections to targets; they end with what they are for.
     pub(crate) drivers: TaskTracker,
-    /// One for each client's connection.
+    /// One for each client's connection that is served.
     pub(crate) permits: Arc<Semaphore>,
     /// TLS connections that ended before their listener was known.
     pub(crate) failed_hellos: AtomicU64,
@@ -204,7 +204,7 @@ impl Edge {
         self.live.stats(self.router.table().revision)
     }
 
-    /// How many clients' connections there are.
+    /// How many clients' connections are served.
     pub(crate) fn open_connections(&self) -> usize {
         self.connections_at_most.saturating_sub(self.permits.available_permits())
     }

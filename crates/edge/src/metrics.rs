@@ -131,7 +131,7 @@ fn render(edge: &Edge) -> String {
     );
     let value = edge.failed_hellos.load(Relaxed);
     out.line(format_args!("landfall_edge_hello_failures_total {value}"));
-    out.family(OPEN, "gauge", "Connections of clients, with one for each socket that accepts.");
+    out.family(OPEN, "gauge", "Connections of clients that are served.");
     out.line(format_args!("{OPEN} {}", edge.open_connections()));
     stacks(&mut out, edge);
     targets(&mut out, edge);

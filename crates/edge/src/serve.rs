@@ -31,7 +31,8 @@ pub struct EdgeOptions {
     pub socket: PathBuf,
     /// Where metrics are served for Prometheus, in plain HTTP at `/metrics`.
     pub metrics: Option<SocketAddr>,
-    /// How many clients' connections there may be at once; more wait in the sockets' queues.
+    /// How many clients' connections are served at once; more wait, all but one of each socket in its
+    /// queue.
     pub connections: usize,
 }
 

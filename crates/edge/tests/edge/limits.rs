@@ -97,12 +97,18 @@ async fn a_client_that_waits_for_100_is_told_to_go_on() {
 async fn more_connections_than_allowed_wait_until_others_end() {
     let target = TestTarget::start("a").await;
     let (socket, address) = listener();
+    let others: Vec<_> = (0..3).map(|_| listener()).collect();
     let mut edge = TestEdge::start_with(|options| options.connections = 2).await;
     edge.config.groups.insert("a".to_owned(), group(&[&target]));
     edge.config.listeners = vec![plain(address, ListenerProtocol::Http)];
-    edge.apply_with(&[&socket]).await;
+    for (index, (_, other)) in others.iter().enumerate() {
+        let mut listener = plain(*other, ListenerProtocol::Http);
+        listener.name = format!("other{index}");
+        edge.config.listeners.push(listener);
+    }
+    edge.apply_with(&[&socket, &others[0].0, &others[1].0, &others[2].0]).await;
     let mut first = Client::plain(address).await.expect("connected");
-    let mut second = Client::plain(address).await.expect("connected");
+    let mut second = Client::plain(others[2].1).await.expect("connected");
     assert_eq!(first.get(HOST, "/").await.status, 200);
     assert_eq!(second.get(HOST, "/").await.status, 200);
     let mut third = Client::plain(address).await.expect("the kernel takes it");

@@ -49,9 +49,7 @@ async fn bytes_go_on_as_they_are_and_half_closes_are_kept() {
         assert_eq!(stream.get_ref().1.alpn_protocol(), None, "nothing is agreed on");
         all_comes_back(stream, 1_000_000).await;
     }
-    while edge.stats().await.connections["a"] > 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    edge.until_idle("a").await;
     let measured = edge.measured().await;
     assert_eq!((measured.connections, measured.requests), (8, 0));
     assert_eq!((measured.errors, measured.lost, measured.cut, measured.unavailable), (0, 0, 0, 0));
@@ -92,9 +90,7 @@ async fn a_connection_goes_on_while_its_group_drains_and_is_cut_at_the_end() {
     let mut rest = Vec::new();
     drop(stream.read_to_end(&mut rest).await);
     assert!(rest.is_empty());
-    while edge.stats().await.targets["old"] > 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    edge.until_idle_target("old").await;
     assert_eq!(edge.measured().await.cut, 1);
 }
 

@@ -178,9 +178,7 @@ async fn a_client_that_goes_away_ends_its_request_and_is_nobody_s_fault() {
     upload.write_all(head.as_bytes()).await.expect("written");
     eventually("it runs too", || async { target.requests() == 2 }).await;
     drop(upload);
-    while edge.stats().await.connections["a"] > 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    edge.until_idle("a").await;
     let measured = edge.measured().await;
     assert_eq!((measured.errors, measured.lost, measured.cut), (0, 0, 0));
 }

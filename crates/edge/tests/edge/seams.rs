@@ -28,9 +28,7 @@ async fn targets_are_replaced_under_load_and_killed_once_nothing_runs_there() {
         let old = edge.config.groups.get_mut(&before).expect("there");
         old.drain_until = Some(later(Duration::from_secs(15)));
         edge.apply().await;
-        while edge.stats().await.connections[&before] > 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        edge.until_idle(&before).await;
         targets.remove(0).kill();
         targets.push(target);
         edge.config.groups.remove(&before);

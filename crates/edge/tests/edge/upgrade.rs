@@ -54,9 +54,7 @@ async fn a_web_socket_lives_through_changes_and_is_cut_at_the_end_of_the_drain()
     let ended = stream.read_to_end(&mut rest).await;
     assert!(rest.is_empty(), "{ended:?}");
     eventually("it is gone", || async { new.requests() == 1 }).await;
-    while edge.stats().await.targets["old"] > 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    edge.until_idle_target("old").await;
     let measured = edge.measured().await;
     assert_eq!((measured.cut, measured.lost, measured.errors), (1, 0, 0));
 }

@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 
 /// An edge with its own folder and control socket.
 pub struct TestEdge {
@@ -68,6 +70,25 @@ impl TestEdge {
 
     pub async fn stats(&mut self) -> Stats {
         self.control.stats().await.expect("counts")
+    }
+
+    /// Waits until nothing runs in this group.
+    pub async fn until_idle(&mut self, group: &str) {
+        self.until("the group is idle", |stats| stats.connections[group] == 0).await;
+    }
+
+    /// Waits until nothing runs at this target.
+    pub async fn until_idle_target(&mut self, target: &str) {
+        let idle = |stats: &Stats| stats.targets.get(target).is_none_or(|running| *running == 0);
+        self.until("the target is idle", idle).await;
+    }
+
+    async fn until(&mut self, what: &str, holds: impl Fn(&Stats) -> bool) {
+        let give_up = Instant::now() + Duration::from_secs(30);
+        while !holds(&self.stats().await) {
+            assert!(Instant::now() < give_up, "it never came to this: {what}");
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 
     pub async fn measured(&mut self) -> landfall_model::Measured {
