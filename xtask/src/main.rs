@@ -2,6 +2,7 @@
 
 mod bench;
 mod house;
+mod picture;
 mod prose;
 mod reference;
 mod run;
@@ -13,6 +14,7 @@ cargo xtask TASK
   test              build everything and run every test; what README names
   check             format, lints, arrows of the house, documentation, generated files
   reference         write docs/reference.md and the JSON Schema anew
+  picture           draw docs/demo.svg anew from the real program
   bench NAME [...]  run a bench; without a name it lists them
 ";
 
@@ -24,6 +26,7 @@ fn main() -> anyhow::Result<()> {
         Some("test") => tests::run(rest),
         Some("check") => check(),
         Some("reference") => reference::write(),
+        Some("picture") => picture::draw(),
         Some("bench") => bench::run(rest),
         Some("help" | "--help" | "-h") | None => {
             print!("{HELP}");
