@@ -125,12 +125,13 @@ fn converse(shop: &Shop, stream: TcpStream) -> std::io::Result<()> {
         shop.running.fetch_add(1, Ordering::SeqCst);
         let last = request.close || shop.ending.load(Ordering::SeqCst);
         let response = answer(shop, &request);
-        let sent = connection.write(&response, last);
-        if sent.is_ok() && response.status == 200
+        // Before it is sent: whatever is on the list and did not reach its client was lost on the way.
+        if response.status == 200
             && let Some(id) = &request.id
         {
             shop.served.add(id)?;
         }
+        let sent = connection.write(&response, last);
         shop.running.fetch_sub(1, Ordering::SeqCst);
         sent?;
         if last {
