@@ -26,7 +26,7 @@ pub struct Process {
     pub kind: Kind,
     /// The instance that it belongs to, for shims and instances.
     pub instance: Option<String>,
-    /// The release that it belongs to, for instances.
+    /// The release that it belongs to, for instances and for shims.
     pub release: Option<u64>,
 }
 
@@ -62,7 +62,9 @@ fn one(pid: u32, home: &str) -> Option<Process> {
     }
     let verb = arguments.get(1).copied().unwrap_or_default();
     let ours = arguments.first().is_some_and(|program| program.ends_with("landfall"));
-    let instance = variable("LANDFALL_INSTANCE").map(str::to_owned);
+    let run = (ours && verb == "shim").then(|| arguments.get(2)).flatten();
+    let run = run.and_then(|folder| Path::new(folder).file_name()?.to_str());
+    let instance = variable("LANDFALL_INSTANCE").or(run).map(str::to_owned);
     let kind = match (ours, verb, arguments.get(2)) {
         (true, "agent", Some(&"run")) => Kind::Agent,
         (true, "edge", _) => Kind::Edge,
@@ -71,7 +73,16 @@ fn one(pid: u32, home: &str) -> Option<Process> {
         _ => Kind::Client,
     };
     let release = variable("LANDFALL_RELEASE").and_then(|text| text.parse().ok());
+    let release = release.or_else(|| release_of(run?));
     Some(Process { pid, kind, instance, release })
+}
+
+/// The release in the name of a shim's folder: `web-12-3f9a` of an instance, `migrate-r12-1` of a
+/// job.
+fn release_of(run: &str) -> Option<u64> {
+    let mut words = run.rsplit('-').skip(1);
+    let word = words.next()?;
+    word.strip_prefix('r').unwrap_or(word).parse().ok()
 }
 
 fn zombie(pid: u32) -> bool {
