@@ -8,7 +8,7 @@ use std::process::Command;
 
 const PICTURE: &str = "docs/demo.svg";
 const LINE: usize = 18;
-const WIDTH: usize = 920;
+const WIDTH: usize = 1000;
 
 /// The verbs that are shown, with how many of their last lines.
 const SCENES: &[(&[&str], usize)] = &[
@@ -101,7 +101,7 @@ fn spans(line: &str) -> String {
             let _ = write!(text, "<tspan {style}>");
             open = true;
         }
-        text.push_str(&rest.replace('&', "&amp;").replace('<', "&lt;"));
+        text.push_str(&rest.replace('&', "&amp;").replace('<', "&lt;").replace(' ', "\u{a0}"));
     }
     if open {
         text.push_str("</tspan>");

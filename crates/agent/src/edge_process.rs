@@ -10,9 +10,9 @@ use crate::{Home, clock, durable};
 use async_trait::async_trait;
 use landfall_engine::EngineError;
 use landfall_engine_local::{LoadBalancer, StackPart, StackStats};
-use landfall_model::{ListenerName, Millis, StackId};
+use landfall_model::{Content, Finding, Listener, ListenerName, Millis, Severity, StackId};
 use landfall_protocol::edge::client::EdgeClient;
-use landfall_protocol::edge::{Config, Stats};
+use landfall_protocol::edge::{self, Config, Stats};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::net::SocketAddr;
@@ -67,6 +67,25 @@ struct Note {
     pid: u32,
     /// The program it was started from, as a file of the system.
     program: String,
+}
+
+fn error(code: &str, message: String) -> Finding {
+    Finding { severity: Severity::Error, code: code.to_owned(), message, help: None }
+}
+
+/// A listener that is not served yet, as far as its claim to an address goes.
+fn claim(stack: &StackId, (name, listener): (&ListenerName, &Listener)) -> edge::Listener {
+    edge::Listener {
+        stack: stack.to_string(),
+        name: name.to_string(),
+        listen: listener.listen,
+        protocol: listener.protocol,
+        hosts: listener.hosts.clone(),
+        policy: None,
+        chain_pem: None,
+        key_pem: None,
+        action: edge::Action::Forward(BTreeMap::new()),
+    }
 }
 
 fn failed(operation: &str, why: impl std::fmt::Display) -> EngineError {
@@ -136,6 +155,25 @@ impl EdgeProcess {
         let edge = inner.edge.as_mut()?;
         let answers = edge.client.stats().await.is_ok();
         Some((edge.pid, answers))
+    }
+
+    /// What stands in the way of a stack's listeners: ports that cannot be had, and hosts that
+    /// another stack has.
+    pub(crate) async fn check(&self, stack: &StackId, content: &Content) -> Vec<Finding> {
+        let inner = self.inner.lock().await;
+        let name = stack.to_string();
+        let mut found = Vec::new();
+        let addresses: BTreeSet<SocketAddr> =
+            content.listeners.values().map(|listener| listener.listen).collect();
+        for why in addresses.iter().filter_map(|address| inner.sockets.refused(*address)) {
+            found.push(error("LF0805", why));
+        }
+        let theirs = inner.parts.iter().filter(|(owner, _)| *owner != name);
+        let mut claims: Vec<_> =
+            theirs.map(|(owner, part)| (owner.clone(), part.listeners.clone())).collect();
+        claims.push((name, content.listeners.iter().map(|it| claim(stack, it)).collect()));
+        found.extend(conflicts(&claims).into_values().map(|why| error("LF0806", why)));
+        found
     }
 
     /// Makes the edge serve what all stacks want, and says what it cannot serve.

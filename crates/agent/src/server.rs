@@ -5,7 +5,9 @@ use crate::stack::{Stack, Wanted, summary};
 use crate::{doctor, history, keys, status, verify};
 use futures::StreamExt;
 use landfall_engine::{Engine, EngineError, ExecRequest, LogQuery, SessionOutput};
-use landfall_model::{ExitCode, Measured, Severity, StackId, Summary, Verb};
+use landfall_model::{
+    Content, ExitCode, Finding, Measured, Severity, StackId, Summary, Verb,
+};
 use landfall_protocol::Hello;
 use landfall_protocol::agent::{Apply, Base, Failure, Reply, Request};
 use landfall_protocol::frame::{self, Frame, FrameError};
@@ -130,6 +132,9 @@ async fn handle(
             history::page(shared, &stack, before, limit).await?
         }
         Request::Show { stack, number } => history::show(shared, &stack, number).await?,
+        Request::Check { stack, content } => {
+            Reply::Findings { findings: check(shared, &stack, &content).await }
+        }
         Request::Missing { digests } => {
             let mut missing = Vec::new();
             for digest in digests {
@@ -197,6 +202,13 @@ pub(crate) fn store_failure(error: StoreError) -> Failure {
         _ => ExitCode::Unexpected,
     };
     Failure::new(exit, error.to_string())
+}
+
+/// What stands in the way of a content on this host.
+async fn check(shared: &Shared, id: &StackId, content: &Content) -> Vec<Finding> {
+    let mut found = shared.engine.check(id, content).await;
+    found.extend(shared.edge.check(id, content).await);
+    found
 }
 
 /// The stack, when there is one of this name.
@@ -298,25 +310,49 @@ async fn apply(
     apply: Apply,
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
+    let owned = Arc::clone(shared);
+    match detached(shared, async move { begin_apply(&owned, apply).await }).await? {
+        Begun::Run(run) => run.follow(replies).await,
+        Begun::Done(summary) => {
+            let _ = replies.send(Reply::Summary(summary)).await;
+        }
+    }
+    Ok(())
+}
+
+/// Does it to its end even when the client that asked is gone: what was half begun would hold the
+/// place of a run that nobody drives.
+async fn detached<T: Send + 'static>(
+    shared: &Shared,
+    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    shared.tasks.spawn(async move {
+        let _ = sender.send(work.await);
+    });
+    let ends = |_| Err(Failure::new(ExitCode::Unknown, "the agent is ending"));
+    receiver.await.unwrap_or_else(ends)
+}
+
+/// What became of a request for a change.
+enum Begun {
+    /// It runs.
+    Run(Arc<crate::run::Run>),
+    /// There is nothing left to do.
+    Done(Box<Summary>),
+}
+
+/// Checks and seals the release and begins its run, or finds the run it asks for.
+async fn begin_apply(shared: &Arc<Shared>, apply: Apply) -> Result<Begun, Failure> {
     let sealed = verified(shared, &apply)?;
     let id = StackId { app: sealed.release.app.clone(), stack: sealed.release.stack.clone() };
     let stack = shared.stack_or_new(&id);
     if let Some(trouble) = stack.trouble() {
         return Err(Failure::new(ExitCode::Integrity, format!("{id}: {trouble}")));
     }
-    let accepting = stack.accept().await;
-    if let Some(joined) = join(&stack, &apply) {
-        drop(accepting);
-        return match joined {
-            Joined::Run(run) => {
-                run.follow(replies).await;
-                Ok(())
-            }
-            Joined::Done(summary) => {
-                let _ = replies.send(Reply::Summary(summary)).await;
-                Ok(())
-            }
-        };
+    let _accepting = stack.accept().await;
+    if let Some(begun) = join(&stack, &apply) {
+        return Ok(begun);
     }
     free(&stack)?;
     fresh(shared, &stack, &apply).await?;
@@ -342,26 +378,18 @@ async fn apply(
         by: apply.by,
         idempotency_key: apply.idempotency_key,
     };
-    let run = stack.start(wanted).await?;
-    drop(accepting);
-    run.follow(replies).await;
-    Ok(())
-}
-
-enum Joined {
-    Run(Arc<crate::run::Run>),
-    Done(Box<Summary>),
+    stack.start(wanted).await.map(Begun::Run)
 }
 
 /// A repeated request joins its run, or gets its summary.
-fn join(stack: &Stack, apply: &Apply) -> Option<Joined> {
+fn join(stack: &Stack, apply: &Apply) -> Option<Begun> {
     let last = stack.last()?;
     let same_key = apply.idempotency_key.is_some() && apply.idempotency_key == last.idempotency_key;
     if let Some(run) = stack.run() {
-        return same_key.then_some(Joined::Run(run));
+        return same_key.then_some(Begun::Run(run));
     }
     (same_key && last.state.ended().is_some())
-        .then(|| Joined::Done(Box::new(summary(&last, Measured::default()))))
+        .then(|| Begun::Done(Box::new(summary(&last, Measured::default()))))
 }
 
 /// Nobody else changes the stack.
@@ -424,7 +452,8 @@ async fn down(
         return Ok(());
     }
     let wanted = Wanted { verb: Verb::Down, to: None, by, idempotency_key: None };
-    let run = stack.start(wanted).await?;
+    let owned = Arc::clone(&stack);
+    let run = detached(shared, async move { owned.start(wanted).await }).await?;
     drop(accepting);
     run.follow(replies).await;
     Ok(())

@@ -24,6 +24,15 @@ impl Sockets {
         &self.open
     }
 
+    /// Why an address could not be opened, when it is not open already and could not be.
+    pub(crate) fn refused(&self, address: SocketAddr) -> Option<String> {
+        // Another address of a port that is ours is opened after ours was closed.
+        if self.open.keys().any(|open| open.port() == address.port()) {
+            return None;
+        }
+        bind(address).err().map(|error| explain(address, &error))
+    }
+
     /// Opens what is missing and closes what nobody wants; says what could not be opened.
     pub(crate) fn ensure(&mut self, wanted: &BTreeSet<SocketAddr>) -> BTreeMap<SocketAddr, String> {
         self.open.retain(|address, _| wanted.contains(address));

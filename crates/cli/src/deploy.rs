@@ -8,7 +8,7 @@ use crate::signals::Interrupts;
 use landfall_agent::{Home, client, now};
 use landfall_config::{ArtifactSource, CertificateRequest, Resolved, ResolvedService};
 use landfall_model::{
-    Artifact, Bytes, Certificate, CertificateName, CertificateSource, Content, Digest, ExitCode,
+    Artifact, Bytes, Certificate, CertificateName, CertificateSource, Content, Digest, ExitCode, Finding,
     FORMAT, Millis, Release, ReleaseNumber, Service, Severity, Source, StackId, Substitution,
     Summary, Verb,
 };
@@ -75,8 +75,18 @@ pub async fn prepare(
     let (artifacts, packed) = pack(project, &resolved, output).await?;
     let confirm = resolved.confirm;
     let content = content(resolved, &artifacts, certificates);
-    let plan = make_plan(stack, Verb::Up, content, &base)?;
+    let mut plan = make_plan(stack, Verb::Up, content, &base)?;
+    plan.findings.extend(check(stack, &plan.content, output).await?);
     Ok(Prepared { plan, base, packed, confirm })
+}
+
+/// What stands in the way on the host.
+async fn check(stack: &StackId, content: &Content, output: &Output) -> Result<Vec<Finding>> {
+    let request = Request::Check { stack: stack.clone(), content: Box::new(content.clone()) };
+    match ask(output, &request).await? {
+        Reply::Findings { findings } => Ok(findings),
+        _ => Err(odd()),
+    }
 }
 
 /// The plan for a content over what serves.

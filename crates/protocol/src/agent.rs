@@ -4,7 +4,7 @@
 //! with [`Reply::Summary`], [`Reply::End`], [`Reply::Exit`] or [`Reply::Failed`].
 
 use landfall_model::{
-    Certificate, CertificateName, CertificateVersion, Digest, Event, ExitCode, Finding, GroupId,
+    Certificate, CertificateName, CertificateVersion, Content, Digest, Event, ExitCode, Finding, GroupId,
     GroupStatus, ListenerName, ListenerProtocol, Measured, Millis, Outcome, ReleaseNumber, RunId,
     ServiceName, Source, StackId, Summary, Timestamp, Verb,
 };
@@ -41,6 +41,13 @@ pub enum Request {
         stack: StackId,
         /// Its number.
         number: ReleaseNumber,
+    },
+    /// What stands in the way of a content on this host. Answered with [`Reply::Findings`].
+    Check {
+        /// The stack.
+        stack: StackId,
+        /// The content.
+        content: Box<Content>,
     },
     /// Which of these blobs are not there. Answered with [`Reply::Missing`].
     Missing {
@@ -213,6 +220,11 @@ pub enum Reply {
         digest: Digest,
         /// How its rollout ended, when it did.
         outcome: Option<ReleaseOutcome>,
+    },
+    /// What was found.
+    Findings {
+        /// Everything that a person should know.
+        findings: Vec<Finding>,
     },
     /// Blobs that are not there.
     Missing {
