@@ -45,7 +45,7 @@ pub(crate) async fn look(shared: &Shared) -> Doctor {
             }
         }
     }
-    findings.sort_by(|a, b| b.severity.cmp(&a.severity));
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings.dedup();
     Doctor {
         version: env!("CARGO_PKG_VERSION").into(),

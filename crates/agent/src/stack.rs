@@ -331,7 +331,7 @@ impl Stack {
         if let Err(error) = self.shared.store.record_outcome(&self.id, number, &bytes).await {
             tracing::error!(stack = %self.id, %error, "cannot record how a release ended");
         }
-        if record.sequence.0 % 64 == 0
+        if record.sequence.0.is_multiple_of(64)
             && let Err(error) = self.shared.store.trim_journal(&self.id, 512).await
         {
             tracing::warn!(stack = %self.id, %error, "cannot trim the journal");
