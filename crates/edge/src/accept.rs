@@ -45,14 +45,8 @@ pub(crate) async fn run(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let edge = Arc::clone(&edge);
-                let tasks = edge.connections.clone();
-                tasks.spawn(async move {
-                    let Ok(permit) = Arc::clone(&edge.permits).acquire_owned().await else {
-                        return;
-                    };
-                    Taken { edge, stream, peer, address, permit }.serve().await;
-                });
+                let serving = admit(Arc::clone(&edge), stream, peer, address);
+                edge.connections.spawn(serving);
             }
             Err(error) if is_passing(&error) => {}
             Err(error) => {
