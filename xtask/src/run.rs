@@ -17,7 +17,7 @@ pub fn cargo(what: &str, arguments: &[&str]) -> anyhow::Result<()> {
     let mut command = Command::new(cargo);
     command.args(arguments);
     if arguments.first() == Some(&"doc") {
-        command.env("RUSTDOCFLAGS", "--deny warnings");
+        command.env("RUSTDOCFLAGS", "--deny warnings --allow rustdoc::private_intra_doc_links");
     }
     run(what, &mut command)
 }

@@ -1,4 +1,4 @@
-//! The one loop: journal the state, apply its desired state, look, ask [`next`] again.
+//! The one loop: journal the state, apply its desired state, look, ask [`next()`] again.
 
 use crate::{Context, Input, Record, State, desired, next};
 use landfall_engine::{Engine, EngineError, Materials};
@@ -113,7 +113,8 @@ impl Points for NoPoints {
 /// # Errors
 /// When another writer was first, or the journal cannot be written.
 pub async fn begin(drive: &Drive, record: &Record) -> Result<(), DriveError> {
-    persist(drive, record).await
+    let stands = persist(drive, record.clone()).await?;
+    if stands == *record { Ok(()) } else { Err(DriveError::Superseded) }
 }
 
 /// Drives a rollout from its last journal entry to its end, and returns the last entry.
@@ -125,9 +126,10 @@ pub async fn begin(drive: &Drive, record: &Record) -> Result<(), DriveError> {
 /// When the rollout cannot go on here; it is not over then.
 pub async fn drive(
     drive: &Drive,
-    mut record: Record,
+    record: Record,
     commands: &mut mpsc::Receiver<Command>,
 ) -> Result<Record, DriveError> {
+    let mut record = take_over(drive, record).await?;
     let mut observed = drive.engine.watch(&drive.context.stack);
     let mut seen = BTreeMap::new();
     if record.state.ended().is_none() {
@@ -157,11 +159,24 @@ pub async fn drive(
             }
             continue;
         };
-        record = entry(drive, &record, state, because, now);
-        persist(drive, &record).await?;
+        record = persist(drive, entry(drive, &record, state, because, now)).await?;
         announce(drive, &record);
         applied = apply(drive, &record).await?;
     }
+}
+
+/// Makes the journal one's own: the first entry of a reign says again where things stand.
+///
+/// Nothing may be applied before it is written. Until then the writer before may still add an
+/// entry, justified by what it saw of an engine that a newer reign has already changed; its next
+/// entry finds the place taken.
+async fn take_over(drive: &Drive, mut record: Record) -> Result<Record, DriveError> {
+    while record.epoch < drive.epoch {
+        let state = record.state.clone();
+        let now = (drive.clock)();
+        record = persist(drive, entry(drive, &record, state, "taken over".into(), now)).await?;
+    }
+    if record.epoch > drive.epoch { Err(DriveError::Superseded) } else { Ok(record) }
 }
 
 fn fence(epoch: Epoch, record: &Record) -> Fence {
@@ -201,36 +216,41 @@ async fn wait(
     }
 }
 
-async fn persist(drive: &Drive, record: &Record) -> Result<(), DriveError> {
-    drive.points.at(Moment::BeforeWrite, record).await;
-    let bytes = serde_json::to_vec(record)?;
+/// Writes an entry, and returns the one that stands: this one, or one that was there before and
+/// from which to go on.
+async fn persist(drive: &Drive, record: Record) -> Result<Record, DriveError> {
+    drive.points.at(Moment::BeforeWrite, &record).await;
+    let bytes = serde_json::to_vec(&record)?;
     let mut tries = 0;
-    loop {
-        let put =
-            drive.store.append(&drive.context.stack, record.sequence, &bytes).await;
-        match put {
-            Ok(Put::Created) => break,
-            Ok(Put::Exists) => {
-                // A try whose answer was lost may have been our own.
-                let last = drive.store.last_entry(&drive.context.stack).await;
-                if tries > 0
-                    && matches!(&last, Ok(Some((at, theirs))) if *at == record.sequence && *theirs == bytes)
-                {
-                    break;
-                }
-                return Err(DriveError::Superseded);
-            }
-            Err(error) if tries + 1 >= TRIES => return Err(DriveError::Journal(error)),
-            Err(error) => {
+    let stands = loop {
+        match write(drive, &record, &bytes).await {
+            Ok(stands) => break stands,
+            Err(DriveError::Journal(error)) if tries + 1 < TRIES => {
                 tries += 1;
-                tell(drive, record, Level::Warning, format!("cannot write the journal: {error}"));
+                tell(drive, &record, Level::Warning, format!("cannot write the journal: {error}"));
                 tokio::time::sleep(Duration::from_millis(100 << tries)).await;
             }
+            Err(error) => return Err(error),
         }
+    };
+    (drive.written)(&stands);
+    drive.points.at(Moment::AfterWrite, &stands).await;
+    Ok(stands)
+}
+
+async fn write(drive: &Drive, record: &Record, bytes: &[u8]) -> Result<Record, DriveError> {
+    let stack = &drive.context.stack;
+    let put = drive.store.append(stack, record.sequence, bytes).await;
+    if put.map_err(DriveError::Journal)? == Put::Created {
+        return Ok(record.clone());
     }
-    (drive.written)(record);
-    drive.points.at(Moment::AfterWrite, record).await;
-    Ok(())
+    let last = drive.store.last_entry(stack).await.map_err(DriveError::Journal)?;
+    let Some((_, bytes)) = last else { return Err(DriveError::Superseded) };
+    let stands: Record = serde_json::from_slice(&bytes)?;
+    // An epoch has one writer: what carries this one's own is an earlier try of its own whose
+    // answer was lost. What carries an older one is the last word of the writer before.
+    let ours = stands.epoch <= drive.epoch && stands.run == record.run;
+    if ours { Ok(stands) } else { Err(DriveError::Superseded) }
 }
 
 /// Applies the desired state of an entry. `false` when the engine is in trouble and it must be

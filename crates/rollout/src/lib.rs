@@ -1,7 +1,7 @@
 //! How one release takes the place of another, and how that survives anything.
 //!
-//! [`next`] is pure: the state of a rollout and what was just seen give the next state, or nothing.
-//! [`desired`] is pure: a state and the releases it names give the whole desired state. [`drive`]
+//! [`next()`] is pure: the state of a rollout and what was just seen give the next state, or nothing.
+//! [`desired()`] is pure: a state and the releases it names give the whole desired state. [`drive()`]
 //! is the one loop: *journal the state, then apply its desired state, then look*. So whatever dies
 //! at whatever instant, recovery is to read the last [`Record`], apply its desired state again and
 //! look: no effect depends on having seen the one before.
