@@ -9,7 +9,7 @@
 //! changes over it; `substitute` puts option values in place with their types; `decode` turns the
 //! tree into values; `check` holds the parts against each other. Every step goes on after an error.
 //!
-//! Beside that: [`codes`] is the table of all diagnostics, [`schema`] the JSON Schema of the file,
+//! Beside that: [`codes`] is the table of all diagnostics, [`schema()`] the JSON Schema of the file,
 //! and [`init`] proposes a first file for a folder.
 
 mod check;

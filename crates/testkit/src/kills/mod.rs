@@ -1,10 +1,10 @@
 //! The kill matrix: whoever dies at whatever instant, the next command ends with exactly what was
 //! intended.
 //!
-//! [`matrix`] stops a rollout at the moments of its journal entries (before the entry is written,
-//! after, and after its effect) and kills one of those who take part. [`random`] kills somebody at
+//! [`matrix()`] stops a rollout at the moments of its journal entries (before the entry is written,
+//! after, and after its effect) and kills one of those who take part. [`random()`] kills somebody at
 //! a random instant of a random verb, from a seed. Both judge afterwards by what runs in `/proc`,
-//! by what answers to a request, and by what the next verbs say. [`table`] and [`document`] write
+//! by what answers to a request, and by what the next verbs say. [`table()`] and [`document`] write
 //! down what was seen.
 
 mod chance;
