@@ -1,7 +1,7 @@
 //! Start-up, recovery and shutdown of the agent.
 
 use crate::certificates::Certificates;
-use crate::edge_process::EdgeProcess;
+use crate::edge::Edges;
 use crate::keys::{self, KeysError};
 use crate::materials::HostMaterials;
 use crate::points::FolderPoints;
@@ -95,7 +95,7 @@ pub(crate) struct Shared {
     pub(crate) since: Timestamp,
     pub(crate) store: Arc<Store>,
     pub(crate) engine: Arc<LocalEngine>,
-    pub(crate) edge: Arc<EdgeProcess>,
+    pub(crate) edge: Arc<Edges>,
     pub(crate) certificates: Arc<Certificates>,
     materials: Arc<HostMaterials>,
     pub(crate) epoch: Epoch,
@@ -156,8 +156,10 @@ pub async fn serve(options: Options) -> Result<(), AgentError> {
     let _lock = lock(&home)?;
     let epoch = next_epoch(&home)?;
     keys::ensure(&home)?;
+    // What an agent was receiving when it was killed.
+    let _ = std::fs::remove_dir_all(home.uploads());
     let store = Arc::new(Store::open(Arc::new(Folder::open(home.store())?)).await?);
-    let edge = EdgeProcess::open(&home, &options.program, options.metrics);
+    let edge = Edges::open(&home, &options.program, options.metrics);
     let certificates = Arc::new(Certificates::open(&home));
     let materials = Arc::new(HostMaterials {
         store: Arc::clone(&store),

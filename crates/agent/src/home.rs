@@ -81,6 +81,11 @@ impl Home {
         self.0.join("engine")
     }
 
+    /// Blobs that are being received.
+    pub(crate) fn uploads(&self) -> PathBuf {
+        self.0.join("uploads")
+    }
+
     pub(crate) fn edge(&self) -> PathBuf {
         self.0.join("edge")
     }

@@ -246,7 +246,7 @@ async fn put_blob(
     input: &mut OwnedReadHalf,
 ) -> Result<Reply, FrameError> {
     use tokio::io::AsyncWriteExt;
-    let folder = shared.options.home.path().join("uploads");
+    let folder = shared.options.home.uploads();
     crate::durable::private_folder(&folder)?;
     let file = folder.join(format!("{}.{}", digest.hex(), shared.upload()));
     let mut output = tokio::fs::File::create(&file).await?;
@@ -311,12 +311,7 @@ async fn apply(
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     let owned = Arc::clone(shared);
-    match detached(shared, async move { begin_apply(&owned, apply).await }).await? {
-        Begun::Run(run) => run.follow(replies).await,
-        Begun::Done(summary) => {
-            let _ = replies.send(Reply::Summary(summary)).await;
-        }
-    }
+    detached(shared, async move { begin_apply(&owned, apply).await }).await?.follow(replies).await;
     Ok(())
 }
 
@@ -340,6 +335,17 @@ enum Begun {
     Run(Arc<crate::run::Run>),
     /// There is nothing left to do.
     Done(Box<Summary>),
+}
+
+impl Begun {
+    async fn follow(self, replies: &mpsc::Sender<Reply>) {
+        match self {
+            Self::Run(run) => run.follow(replies).await,
+            Self::Done(summary) => {
+                let _ = replies.send(Reply::Summary(summary)).await;
+            }
+        }
+    }
 }
 
 /// Checks and seals the release and begins its run, or finds the run it asks for.
@@ -443,20 +449,20 @@ async fn down(
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     let stack = known(shared, id)?;
-    let accepting = stack.accept().await;
-    free(&stack)?;
+    detached(shared, async move { begin_down(&stack, by).await }).await?.follow(replies).await;
+    Ok(())
+}
+
+async fn begin_down(stack: &Arc<Stack>, by: String) -> Result<Begun, Failure> {
+    let _accepting = stack.accept().await;
+    free(stack)?;
     if stack.serving().is_none() {
         let mut summary = Summary::new(ExitCode::Done, None);
         summary.message = Some("nothing runs".into());
-        let _ = replies.send(Reply::Summary(Box::new(summary))).await;
-        return Ok(());
+        return Ok(Begun::Done(Box::new(summary)));
     }
     let wanted = Wanted { verb: Verb::Down, to: None, by, idempotency_key: None };
-    let owned = Arc::clone(&stack);
-    let run = detached(shared, async move { owned.start(wanted).await }).await?;
-    drop(accepting);
-    run.follow(replies).await;
-    Ok(())
+    stack.start(wanted).await.map(Begun::Run)
 }
 
 async fn attach(

@@ -115,10 +115,10 @@ pub async fn unpack(archive: &Path, to: &Path) -> Result<(), ArtifactError> {
     unpack_within(archive, to, Limits::default()).await
 }
 
-/// As [`unpack`], within other limits.
+/// As [`unpack()`], within other limits.
 ///
 /// # Errors
-/// As [`unpack`].
+/// As [`unpack()`].
 pub async fn unpack_within(archive: &Path, to: &Path, limits: Limits) -> Result<(), ArtifactError> {
     let (archive, to) = (archive.to_owned(), to.to_owned());
     off_thread(move || unpack::unpack(&archive, &to, limits)).await
