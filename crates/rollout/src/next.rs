@@ -148,6 +148,11 @@ fn doing(
             let next = enter(context, steps.clone(), step + 1, state.shape.clone(), now);
             Some((next, because))
         }
+        Gate::Failed(why) if leaving(state, context) => {
+            // Going back would stop what serves for the sake of what does not end.
+            let next = enter(context, steps.clone(), step + 1, state.shape.clone(), now);
+            Some((next, why))
+        }
         Gate::Failed(why) => Some((undo(state, context, now, why.clone(), false), why)),
         Gate::Unknown(job) => {
             let (steps, step, attempt) = (steps.clone(), *step, *attempt);
@@ -319,12 +324,17 @@ fn bake_gate(
     }
 }
 
+/// Whether the new release serves and the old one is only on its way out: finishing is the safe
+/// end then.
+fn leaving(state: &State, context: &Context) -> bool {
+    let Phase::Doing { steps, step, .. } = &state.phase else { return false };
+    let mut left = steps.iter().skip(*step);
+    context.verb != Verb::Down && left.all(|it| matches!(it, Step::Drain { .. } | Step::Stop { .. }))
+}
+
 fn cancel(state: &State, context: &Context, now: Timestamp, why: &str) -> Option<(State, String)> {
     let (Phase::Doing { .. } | Phase::Operator { .. }) = &state.phase else { return None };
-    let leaving = matches!(state.step(), Some(Step::Drain { .. } | Step::Stop { wait: true, .. }));
-    let leaving = leaving && state.shape.listeners == context.to.as_deref().map(|to| to.number);
-    if leaving && context.verb != Verb::Down {
-        // The new release serves and the old one is on its way out: finishing is the safe end.
+    if leaving(state, context) {
         return None;
     }
     let why = format!("cancelled: {why}");
