@@ -42,6 +42,15 @@ pub struct Request {
     pub close: bool,
 }
 
+impl Request {
+    /// A GET without a body.
+    #[must_use]
+    pub fn get(path: &str, id: &str) -> Self {
+        let (path, id) = (path.to_owned(), id.to_owned());
+        Self { method: "GET", path, id, body: Body::None, close: false }
+    }
+}
+
 /// An answer that came whole.
 #[derive(Debug, Clone)]
 pub struct Response {

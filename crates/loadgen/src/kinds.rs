@@ -39,13 +39,12 @@ struct Ask {
 }
 
 impl Ask {
-    fn get(kind: Kind, id: String, path: &str) -> Self {
-        let (path, body) = (path.to_owned(), Body::None);
-        let request = Request { method: "GET", path, id, body, close: false };
+    fn get(kind: Kind, id: &str, path: &str) -> Self {
+        let request = Request::get(path, id);
         Self { kind, request, takes: Duration::ZERO, expects: None }
     }
 
-    fn echo(id: String, chance: &mut Chance) -> Self {
+    fn echo(id: &str, chance: &mut Chance) -> Self {
         // Every size matters as much as its double.
         let size = 1_u64 << chance.between(0, 18);
         let size = chance.between(size / 2 + 1, size).min(LARGEST);
@@ -61,7 +60,7 @@ impl Ask {
         ask
     }
 
-    fn slow(kind: Kind, id: String, chance: &mut Chance, slowest: Duration) -> Self {
+    fn slow(kind: Kind, id: &str, chance: &mut Chance, slowest: Duration) -> Self {
         let slowest = u64::try_from(slowest.as_millis()).unwrap_or(u64::MAX).max(100);
         let mut ask = Self::get(kind, id, "");
         let text = if chance.next().is_multiple_of(2) {
@@ -131,7 +130,7 @@ impl Clients {
             }
             sequence += 1;
             let id = format!("kept-{client}-{sequence}");
-            let ask = Ask::get(Kind::Kept, id, "/version");
+            let ask = Ask::get(Kind::Kept, &id, "/version");
             self.over(&mut connection, &ask).await;
         }
         if let Some(connection) = connection {
@@ -145,7 +144,7 @@ impl Clients {
         let mut sequence = 0_u64;
         while self.rest(Duration::from_millis(chance.between(20, 300))).await {
             sequence += 1;
-            let ask = Ask::echo(format!("bodies-{client}-{sequence}"), &mut chance);
+            let ask = Ask::echo(&format!("bodies-{client}-{sequence}"), &mut chance);
             self.over(&mut connection, &ask).await;
         }
         if let Some(connection) = connection {
@@ -179,7 +178,7 @@ impl Clients {
     /// A connection for each request, so many a second.
     pub(crate) async fn single(self: Arc<Self>, per_second: u32) {
         self.open_loop(per_second, |sequence| {
-            let mut ask = Ask::get(Kind::Single, format!("single-{sequence}"), "/version");
+            let mut ask = Ask::get(Kind::Single, &format!("single-{sequence}"), "/version");
             ask.request.close = sequence.is_multiple_of(2);
             ask
         })
@@ -190,7 +189,7 @@ impl Clients {
     pub(crate) async fn slow(self: Arc<Self>, per_second: u32, mut chance: Chance) {
         let slowest = self.slowest;
         self.open_loop(per_second, move |sequence| {
-            Ask::slow(Kind::Slow, format!("slow-{sequence}"), &mut chance, slowest)
+            Ask::slow(Kind::Slow, &format!("slow-{sequence}"), &mut chance, slowest)
         })
         .await;
     }
@@ -233,9 +232,9 @@ impl Clients {
             sequence += 1;
             let id = format!("http2-{name}-{sequence}");
             let mut ask = match chance.between(0, 9) {
-                0..=5 => Ask::get(Kind::Http2, id, "/version"),
-                6..=7 => Ask::echo(id, &mut chance),
-                _ => Ask::slow(Kind::Http2, id, &mut chance, self.slowest),
+                0..=5 => Ask::get(Kind::Http2, &id, "/version"),
+                6..=7 => Ask::echo(&id, &mut chance),
+                _ => Ask::slow(Kind::Http2, &id, &mut chance, self.slowest),
             };
             ask.kind = Kind::Http2;
             let began = Instant::now();

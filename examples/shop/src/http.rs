@@ -106,11 +106,13 @@ impl Connection {
         let target = head.split(' ').nth(1).ok_or_else(|| bad("no target"))?.to_owned();
         let close = header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         let id = header("x-request-id");
-        let chunked = header("transfer-encoding").is_some_and(|it| it.eq_ignore_ascii_case("chunked"));
+        let chunked =
+            header("transfer-encoding").is_some_and(|it| it.eq_ignore_ascii_case("chunked"));
         let body = if chunked {
             self.read_chunks()?
         } else {
-            let length: usize = header("content-length").and_then(|it| it.parse().ok()).unwrap_or(0);
+            let length: usize =
+                header("content-length").and_then(|it| it.parse().ok()).unwrap_or(0);
             if length > BODY {
                 return Err(bad("a body that is too long"));
             }
@@ -127,7 +129,8 @@ impl Connection {
             let mut line = String::new();
             (&mut self.input).take(1024).read_line(&mut line)?;
             let size = line.split(';').next().unwrap_or_default().trim();
-            let size = usize::from_str_radix(size, 16).map_err(|_| bad("a chunk without a size"))?;
+            let size =
+                usize::from_str_radix(size, 16).map_err(|_| bad("a chunk without a size"))?;
             if body.len() + size > BODY {
                 return Err(bad("a body that is too long"));
             }

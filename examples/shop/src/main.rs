@@ -11,6 +11,7 @@
 //! | `SHOP_TERM` | `behave` (default: finish what runs, then end), `exit` (end at once), `ignore` |
 //! | `SHOP_SERVED` | a file to which the id of each answered request is appended |
 
+mod chatter;
 mod http;
 mod served;
 
@@ -48,8 +49,12 @@ fn main() -> std::io::Result<()> {
             Ok(())
         }
         Some("work") => work(),
+        Some("chatter") => {
+            let rate = variable("CHATTER_BYTES", "1024").parse().unwrap_or(1_024);
+            chatter::chatter(rate, variable("CHATTER_STOP", "stop").as_ref())
+        }
         Some(other) => {
-            eprintln!("shop: `{other}` is none of serve, work, migrate, version");
+            eprintln!("shop: `{other}` is none of serve, work, chatter, migrate, version");
             std::process::exit(2);
         }
     }
@@ -151,7 +156,10 @@ fn answer(shop: &Shop, request: &Request) -> Response {
         "/" => Response::html(&page(shop)),
         "/version" => Response::text(
             200,
-            &format!("version={} release={} instance={}\n", shop.version, shop.release, shop.instance),
+            &format!(
+                "version={} release={} instance={}\n",
+                shop.version, shop.release, shop.instance
+            ),
         ),
         "/echo" => Response::bytes(200, "application/octet-stream", request.body.clone()),
         "/headers" => Response::text(200, &request.head),
@@ -162,7 +170,8 @@ fn answer(shop: &Shop, request: &Request) -> Response {
         }
         // An answer that takes its time byte by byte.
         "/drip" => {
-            let pieces: u64 = request.query("pieces").and_then(|text| text.parse().ok()).unwrap_or(10);
+            let pieces: u64 =
+                request.query("pieces").and_then(|text| text.parse().ok()).unwrap_or(10);
             Response::drip(pieces.min(600))
         }
         "/environment" => {
