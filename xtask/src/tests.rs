@@ -18,7 +18,7 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
 
 /// Where the object stores listen, as variables; none when they cannot be installed here. The
 /// tests that need one then say that they are skipped.
-fn stores() -> Vec<(String, String)> {
+pub fn stores() -> Vec<(String, String)> {
     println!("── object stores: scripts/stores.sh start");
     let started = Command::new("scripts/stores.sh").arg("start").output();
     let Ok(output) = started else { return Vec::new() };
