@@ -13,6 +13,7 @@ mod releases;
 mod rollouts;
 mod seeded;
 mod status;
+mod stores;
 
 use options::Options;
 

@@ -3,18 +3,17 @@
 use super::figures::goal;
 use super::options::Options;
 use super::seeded;
-use crate::tests;
+use super::stores::Stores;
 use anyhow::Context as _;
 use landfall_model::{ReleaseNumber, StackId};
 use landfall_store::seal::seal;
-use landfall_store::{Backend, Counted, Memory, Objects, Requests, Store};
-use std::process::Command;
+use landfall_store::{Backend, Counted, Key, Memory, Objects, Requests, Store};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::JoinSet;
 
 /// How many releases a page of `history` shows.
-const PAGE: usize = 20;
+const PAGE: usize = 5;
 /// How many objects are copied at once.
 const AT_ONCE: usize = 16;
 /// What `status` and `rollback` may cost.
@@ -22,15 +21,11 @@ const LIMIT: u64 = 5;
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let many = options.releases.unwrap_or(10_000);
-    let stores = tests::stores();
-    let url = stores.iter().find(|(name, _)| name == "LANDFALL_TEST_S3");
-    let url =
-        url.map(|(_, url)| url.clone()).context("moto is not there, see scripts/stores.sh")?;
+    let stores = Stores::start();
+    let url = stores.url("LANDFALL_TEST_S3").context("moto is not there, see scripts/stores.sh")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let counted =
-        runtime.block_on(async { anyhow::Ok((count(&url, 10).await?, count(&url, many).await?)) });
-    Command::new("scripts/stores.sh").arg("stop").status()?;
-    let (few, many) = counted?;
+    let (few, many) =
+        runtime.block_on(async { anyhow::Ok((count(url, 10).await?, count(url, many).await?)) })?;
     println!(
         "requests to S3         10 releases   {} releases",
         options.releases.unwrap_or(10_000)
@@ -52,6 +47,8 @@ async fn count(url: &str, releases: u64) -> anyhow::Result<Vec<Row>> {
     let objects = Arc::new(objects(url, releases)?);
     copy(&filled(&stack, releases).await?, &objects).await?;
     println!("a store of {releases} releases was made in {:.0?}", began.elapsed());
+    // The first opening of a place tries whether it is safe.
+    Store::open(Arc::clone(&objects) as Arc<dyn Backend>).await?;
     let counted = Arc::new(Counted::new(objects.as_ref().clone()));
     let backend: Arc<dyn Backend> = Arc::clone(&counted) as Arc<dyn Backend>;
     let mut rows = Vec::new();
@@ -61,25 +58,27 @@ async fn count(url: &str, releases: u64) -> anyhow::Result<Vec<Row>> {
     };
     let store = Store::open(backend).await?;
     row("open", LIMIT);
-    let head = store.head(&stack).await?.context("a head")?;
+    let head = store.head(&stack).await?.context("a head")?.release.number;
     row("the newest release", LIMIT);
+    // The run's last entry names the release that serves.
     store.last_entry(&stack).await?.context("an entry")?;
-    row("the run's last entry", LIMIT);
+    store.release(&stack, head).await?.context("the release that serves")?;
+    row("status", LIMIT);
     let page = store.releases(&stack, None, PAGE).await?;
     let numbers: Vec<ReleaseNumber> = page.iter().map(|it| it.release.number).collect();
-    row("a page of 20 releases", LIMIT + PAGE as u64);
     store.outcomes(&stack, &numbers).await?;
-    row("their outcomes", PAGE as u64);
-    // What going back needs: the release before, how it ended, and a new one that restores it.
-    let target = ReleaseNumber(head.release.number.0 - 1);
+    row("history, 5 releases", 2 * PAGE as u64 + LIMIT);
+    // What going back needs: what serves, the release before, and how that ended.
+    let target = ReleaseNumber(head.0 - 1);
+    store.last_entry(&stack).await?.context("an entry")?;
     let old = store.release(&stack, target).await?.context("the one before")?;
     store.outcome(&stack, target).await?.context("its outcome")?;
-    row("the one before", LIMIT);
+    row("rollback, its look-ups", LIMIT);
     let mut release = old.release;
-    release.number = head.release.number.next();
+    release.number = head.next();
     release.restores = Some(target);
     store.seal(&seal(release, None)?).await?;
-    row("sealing what restores it", LIMIT);
+    row("rollback, its sealing", LIMIT);
     Ok(rows)
 }
 
@@ -96,7 +95,7 @@ async fn filled(stack: &StackId, releases: u64) -> anyhow::Result<Arc<Memory>> {
 async fn copy(from: &Arc<Memory>, to: &Arc<Objects>) -> anyhow::Result<()> {
     let (mut after, mut puts) = (None, JoinSet::new());
     loop {
-        let keys = from.list(&landfall_store::Key::new("")?, after.as_ref(), 1_000).await?;
+        let keys = from.list(&Key::root(), after.as_ref(), 1_000).await?;
         let Some(last) = keys.last() else { break };
         after = Some(last.clone());
         for key in keys {
