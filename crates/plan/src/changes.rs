@@ -129,7 +129,7 @@ fn flatten(content: &Content) -> BTreeMap<String, String> {
             format!(
                 "{}. {} in {} within {} on {}{}",
                 index + 1,
-                hook.command.join(" "),
+                words(&hook.command),
                 hook.service,
                 hook.timeout,
                 verbs.join(", "),
@@ -149,10 +149,23 @@ fn flatten(content: &Content) -> BTreeMap<String, String> {
     lines
 }
 
+/// A command as a shell would be told, so that two commands never read the same.
+fn words(command: &[String]) -> String {
+    let plain = |it: char| it.is_alphanumeric() || "-_./:=,@%+".contains(it);
+    let word = |word: &String| {
+        if !word.is_empty() && word.chars().all(plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    };
+    command.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
 fn flatten_service(lines: &mut BTreeMap<String, String>, path: &str, service: &Service) {
     let mut put = |key: &str, value: String| lines.insert(format!("{path}.{key}"), value);
     put("artifact", format!("{} ({})", service.artifact.path, service.artifact.digest.short()));
-    put("command", service.command.join(" "));
+    put("command", words(&service.command));
     put("replicas", service.replicas.to_string());
     put("overlap", service.overlap.to_string());
     let health = &service.health;

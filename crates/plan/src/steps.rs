@@ -212,7 +212,7 @@ impl Transition<'_> {
     /// Services that may never run twice: the old one goes first.
     fn replace(&self, to: &Release, steps: &mut Vec<Step>) {
         for (name, service) in to.content.services.iter().filter(|(_, service)| !service.overlap) {
-            if let Some((from, old)) = self.old(name) {
+            if let Some((from, old)) = self.old(name).filter(|(_, old)| old.replicas > 0) {
                 let group = GroupId { service: name.clone(), release: from.number };
                 unserve(steps, from, &group);
                 steps.push(Step::Stop {
@@ -221,8 +221,10 @@ impl Transition<'_> {
                     grace: old.stop.grace,
                 });
             }
-            let group = GroupId { service: name.clone(), release: to.number };
-            steps.push(Step::Start { groups: BTreeMap::from([(group, service.replicas)]) });
+            if service.replicas > 0 {
+                let group = GroupId { service: name.clone(), release: to.number };
+                steps.push(Step::Start { groups: BTreeMap::from([(group, service.replicas)]) });
+            }
         }
     }
 

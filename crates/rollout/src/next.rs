@@ -329,7 +329,8 @@ fn bake_gate(
 fn leaving(state: &State, context: &Context) -> bool {
     let Phase::Doing { steps, step, .. } = &state.phase else { return false };
     let mut left = steps.iter().skip(*step);
-    context.verb != Verb::Down && left.all(|it| matches!(it, Step::Drain { .. } | Step::Stop { .. }))
+    context.verb != Verb::Down
+        && left.all(|it| matches!(it, Step::Drain { .. } | Step::Stop { .. }))
 }
 
 fn cancel(state: &State, context: &Context, now: Timestamp, why: &str) -> Option<(State, String)> {

@@ -63,7 +63,11 @@ proptest! {
 
 #[test]
 fn a_first_release_that_fails_leaves_nothing() {
-    let case = Case::simple(Verb::Up, None, support::Makeup { never_ready: true, ..support::Makeup::default() });
+    let case = Case::simple(
+        Verb::Up,
+        None,
+        support::Makeup { never_ready: true, ..support::Makeup::default() },
+    );
     let run = Run::of(&case, &Trouble::default());
     assert_eq!(run.ended, Some(Outcome::Failed));
     assert!(run.running.groups.is_empty() && run.running.listeners.is_none());

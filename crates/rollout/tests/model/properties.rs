@@ -50,7 +50,7 @@ pub fn all() -> Vec<Property<Protocol>> {
         Property::sometimes(FAILED, |model, world| ended(model, world, Outcome::Failed)),
         Property::sometimes(DEGRADED, |model, world| ended(model, world, Outcome::Degraded)),
         Property::sometimes(CANCELLED, |model, world| ended(model, world, Outcome::Cancelled)),
-        Property::sometimes(ASKED, |model, world| asks(model, world)),
+        Property::sometimes(ASKED, asks),
         Property::sometimes(TURNED, |_, world: &World| {
             world.clients.iter().any(|client| matches!(client, Client::Turned { .. }))
         }),

@@ -5,8 +5,7 @@ use crate::machine::{Machine, fence};
 use crate::properties;
 use crate::scenario::{Scenario, Wanted};
 use crate::world::{Action, Apply, Client, Entry, Id, Question, Seen, States, World};
-use landfall_model::{Epoch, JobState, Observed, Outcome, Timestamp};
-use landfall_plan::Step;
+use landfall_model::{Epoch, Outcome, Timestamp};
 use landfall_rollout::{Context, Input, Phase, State, next};
 use landfall_store::lease::{Action as Judged, Memory, Place, View, decide};
 use stateright::{Model, Property};
@@ -66,58 +65,6 @@ impl Protocol {
             _ => {}
         }
         Some(self.states.id(&self.context, entered))
-    }
-
-    /// What a broken rule would let `next` see.
-    fn patch(&self, mut observed: Observed, state: &State) -> Observed {
-        match self.fault {
-            Some(Fault::StaleReportBelieved) => observed.accepted = fence((u8::MAX, u8::MAX)),
-            Some(Fault::StartNotAwaited) => {
-                for (id, replicas) in &state.shape.groups {
-                    let status = observed.groups.entry(id.clone()).or_default();
-                    (status.ready, status.wanted) = (*replicas, *replicas);
-                }
-            }
-            Some(Fault::ShiftNotAwaited) => observed.traffic.clone_from(&state.shape.weights),
-            Some(Fault::StopNotAwaited) => {
-                observed.groups.retain(|id, _| state.shape.groups.contains_key(id));
-            }
-            Some(Fault::HookNotAwaited) => {
-                let done = JobState::Exited { code: 0, output: String::new() };
-                for attempt in 1..=2 {
-                    observed.jobs.insert(crate::scenario::job(attempt), done.clone());
-                }
-            }
-            _ => {}
-        }
-        observed
-    }
-
-    /// What a broken rule would make of the state that `next` gave.
-    fn alter(&self, entered: &mut State) {
-        let transition = self.context.transition();
-        match (self.fault, &mut entered.phase) {
-            (Some(Fault::UndoSkipped), Phase::Undoing(_)) => {
-                entered.phase = Phase::Ended { outcome: Outcome::Failed, why: None };
-                entered.shape = transition.settled(false);
-            }
-            (Some(Fault::UndoForgets), Phase::Undoing(_)) => {
-                entered.phase = Phase::Ended { outcome: Outcome::Failed, why: None };
-            }
-            (Some(Fault::StepsSkipped), Phase::Doing { steps, step, .. })
-                if !matches!(steps.get(*step), Some(Step::Hook { .. })) =>
-            {
-                entered.phase = Phase::Ended { outcome: Outcome::Succeeded, why: None };
-                entered.shape = transition.settled(true);
-            }
-            (Some(Fault::HookNotAsked), Phase::Operator { steps, step, attempt, .. })
-                if *attempt < 2 =>
-            {
-                let (steps, step, attempt) = (steps.clone(), *step, *attempt + 1);
-                entered.phase = Phase::Doing { steps, step, attempt };
-            }
-            _ => {}
-        }
     }
 
     /// A client wants to write an entry; it is on its way at once, and may arrive when it is dead.

@@ -2,9 +2,9 @@
 
 use landfall_engine::simulated::World;
 use landfall_model::{
-    AppName, Artifact, Bytes, Content, Digest, Fence, Health, HealthCheck, Hook, Listener,
+    AppName, Artifact, Bytes, Content, Digest, FORMAT, Fence, Health, HealthCheck, Hook, Listener,
     ListenerProtocol, Millis, Outcome, Release, ReleaseNumber, Resources, Revision, RolloutPolicy,
-    Route, Service, Signal, Source, StackId, Stop, Strategy as Way, Timestamp, Verb, FORMAT,
+    Route, Service, Signal, Source, StackId, Stop, Strategy as Way, Timestamp, Verb,
 };
 use landfall_plan::Shape;
 use landfall_rollout::{Context, Input, Phase, State, desired, next};
@@ -352,7 +352,12 @@ impl Driver<'_> {
         if let Some(fault) = state.shape.fault() {
             self.run.faults.push(fault);
         }
-        self.run.story.push(format!("{} {:?} {:?}: {because}", state.word(), state.step(), state.shape));
+        self.run.story.push(format!(
+            "{} {:?} {:?}: {because}",
+            state.word(),
+            state.step(),
+            state.shape
+        ));
         self.journal.push(state);
         if death == Some(1) {
             self.run.story.push(format!("died after entry {number}"));
