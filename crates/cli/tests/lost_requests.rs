@@ -2,9 +2,9 @@
 //! service does when it is told to end.
 
 use landfall_loadgen::{
-    Comparison, Connection, Failure, Kind, Load, Request, Rollouts, Scale, Shape, World,
+    Comparison, Connection, Failure, Kind, Load, Request, Rollouts, Scale, Shape, Target, World,
 };
-use landfall_testkit::{processes as process, until};
+use landfall_testkit::{processes as process, shop, until};
 use std::path::Path;
 use std::time::Duration;
 use std::{fs, thread};
@@ -48,6 +48,58 @@ fn what_a_killed_instance_had_in_hand_is_found_missing() {
     let report = load.stop();
     assert!(report.total().lost > 0, "{report}");
     assert!(!Comparison::of(&report, &world.served()).is_equal());
+}
+
+/// Neither a new certificate nor another policy nor a new Landfall costs a request.
+#[test]
+fn no_request_is_lost_by_changes_of_certificate_policy_and_program() {
+    // A copy, which can be replaced as packages are.
+    let folder = tempfile::tempdir().expect("a folder");
+    let built = Path::new(env!("CARGO_BIN_EXE_landfall"));
+    let program = folder.path().join("landfall");
+    fs::copy(built, &program).expect("a copy");
+    fs::copy(shop(built), folder.path().join("shop")).expect("a copy");
+    let mut world = World::new(&program, Shape::default());
+    world.host.run(&["up"]).expect(0);
+    let imported = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a pair");
+    world.host.write("new.pem", &imported.cert.pem());
+    world.host.write("new.key", &imported.signing_key.serialize_pem());
+    let trusted = world.authority() + &imported.cert.pem();
+    let target = Target::new(world.address, "localhost", &trusted);
+    let (drain, slowest) = (world.shape.drain, Duration::from_secs(1));
+    let load = Load { target, drain, slowest, seed: 3, scale: Scale::default() }.start();
+    let some_requests = || {
+        let before = load.so_far().total().requests;
+        until("requests", PATIENCE, || {
+            (load.so_far().total().requests > before + 100).then_some(())
+        });
+    };
+    some_requests();
+    world.host.run(&["cert", "import", "shop", "--chain", "new.pem", "--key", "new.key"]).expect(0);
+    world.host.run(&["up"]).expect(0);
+    assert_eq!(world.status()["listeners"][0]["certificate"][1], 2, "the new certificate serves");
+    some_requests();
+    world.shape.policy = "ELBSecurityPolicy-TLS13-1-3-2021-06";
+    world.write();
+    world.host.run(&["up"]).expect(0);
+    some_requests();
+    for _ in 0..3 {
+        let new = folder.path().join("landfall.new");
+        fs::copy(built, &new).expect("a copy");
+        fs::rename(&new, &program).expect("an upgrade");
+        let old = world.host.processes(process::Kind::Edge);
+        world.host.run(&["agent", "restart"]).expect(0);
+        until("another edge", PATIENCE, || {
+            let edges = world.host.processes(process::Kind::Edge);
+            edges.iter().any(|edge| !old.contains(edge)).then_some(())
+        });
+        some_requests();
+    }
+    let report = load.stop();
+    let comparison = Comparison::of(&report, &world.served());
+    eprintln!("{report}{comparison}");
+    assert_eq!(report.total().lost, 0, "lost requests");
+    assert!(comparison.is_equal(), "what was answered is what was served");
 }
 
 /// A connection without an end in sight is cut at the end of the drain, and counted as that.

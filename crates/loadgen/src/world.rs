@@ -33,6 +33,8 @@ pub struct Shape {
     pub every: Duration,
     /// What the listener speaks: `https`, `tls`.
     pub protocol: &'static str,
+    /// The TLS policy of the listener.
+    pub policy: &'static str,
 }
 
 impl Default for Shape {
@@ -43,6 +45,7 @@ impl Default for Shape {
             drain: Duration::from_millis(1_500),
             every: Duration::from_millis(200),
             protocol: "https",
+            policy: "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09",
         }
     }
 }
@@ -74,7 +77,7 @@ impl World {
 
     /// Writes `landfall.yaml`.
     pub fn write(&self) {
-        let Shape { style, replicas, drain, every, protocol } = &self.shape;
+        let Shape { style, replicas, drain, every, protocol, policy } = &self.shape;
         let text = format!(
             r#"landfall: v1
 app: shop
@@ -91,7 +94,7 @@ services:
 certificates:
   shop: {{ names: [localhost, 127.0.0.1] }}
 listeners:
-  public: {{ listen: "{address}", protocol: {protocol}, certificate: shop, to: web }}
+  public: {{ listen: "{address}", protocol: {protocol}, policy: {policy}, certificate: shop, to: web }}
 rollout: {{ strategy: {strategy}, drain: {drain}ms, deadline: 60s }}
 "#,
             term = style.term,
@@ -111,9 +114,17 @@ rollout: {{ strategy: {strategy}, drain: {drain}ms, deadline: 60s }}
     /// When the agent does not say which authority it is.
     #[must_use]
     pub fn target(&self) -> Target {
+        Target::new(self.address, "localhost", &self.authority())
+    }
+
+    /// The certificate of the local authority, as PEM.
+    ///
+    /// # Panics
+    /// When the agent does not say it.
+    #[must_use]
+    pub fn authority(&self) -> String {
         let ran = self.host.run(&["cert", "trust", "--output", "json"]).expect(0);
-        let pem = ran.typed("authority")["pem"].as_str().map(str::to_owned);
-        Target::new(self.address, "localhost", &pem.expect("the authority"))
+        ran.typed("authority")["pem"].as_str().map(str::to_owned).expect("the authority")
     }
 
     /// The stack as `landfall status` shows it.
