@@ -130,7 +130,7 @@ impl Keeper {
             () = &mut over => return,
             main = main_of(run) => main,
         };
-        let was_ready = run.folder.join(READY).exists();
+        let was_ready = was_ready(&run.folder);
         self.tell(News::Running { pid: Some(main.pid), was_ready });
         let (tell, mut verdicts) = mpsc::unbounded_channel();
         let checks = checks(run, shim, was_ready, tell);
@@ -253,6 +253,11 @@ async fn checks(run: &Run, shim: &Identity, was_ready: bool, tell: mpsc::Unbound
         health::watch(Subject { health: health.clone(), address, family, was_ready }, tell).await;
     }
     std::future::pending::<()>().await;
+}
+
+/// Whether an instance was healthy when it was last checked.
+pub(crate) fn was_ready(folder: &Path) -> bool {
+    folder.join(READY).exists()
 }
 
 /// So that another agent does not take a healthy instance out of traffic when it comes.

@@ -16,8 +16,8 @@
 
 mod artifact;
 mod cgroup;
-mod diagnosis;
 mod codes;
+mod diagnosis;
 mod disk;
 mod engine;
 mod findings;

@@ -3,10 +3,10 @@
 use super::Stack;
 use super::instances::{Instance, Phase, discard};
 use crate::disk;
-use crate::instance::Beginning;
+use crate::instance::{Beginning, was_ready};
 use crate::process::{self, Family};
 use crate::run::Run;
-use landfall_protocol::shim::{self, Purpose, Spec};
+use landfall_protocol::shim::{self, Main, Purpose, Spec};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,17 +43,20 @@ impl Stack {
         slot.place.restarts = slot.place.restarts.max(restarts);
         let id = spec.id.clone();
         let created = spec.created;
+        // The load balancer may be told before the keeper has looked: what served goes on serving.
+        let main = self.last_seen_ready(&spec);
+        let ready = main.is_some();
         let stop = self.spawn_keeper(id.clone(), Beginning::Found(Arc::clone(&spec)));
         let instance = Instance {
             group: spec.group.clone(),
             place,
             drain,
-            phase: Phase::Starting,
+            phase: if ready { Phase::Running } else { Phase::Starting },
             since: created,
             created,
-            pid: None,
-            ready: false,
-            was_ready: false,
+            pid: main.map(|main| main.process.pid),
+            ready,
+            was_ready: ready,
             unhealthy: false,
             why: None,
             exposed: true,
@@ -61,5 +64,14 @@ impl Stack {
             stop,
         };
         self.instances.insert(id, instance);
+    }
+
+    /// The main process of an instance that was healthy when it was last checked and that has not
+    /// ended since, as far as its folder says.
+    fn last_seen_ready(&self, spec: &Spec) -> Option<Main> {
+        let folder = self.folder.instance(&spec.id);
+        let lives = spec.boot == self.host.boot && !folder.join(shim::EXIT).exists();
+        let main = disk::read_record::<Main>(&folder.join(shim::MAIN)).ok()??;
+        (lives && was_ready(&folder)).then_some(main)
     }
 }

@@ -42,6 +42,26 @@ async fn healthy_instances_are_not_taken_out_of_traffic_by_a_new_life() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn healthy_instances_stay_in_traffic_though_materials_come_at_once() {
+    let mut world = World::new().await;
+    world.want(&[(1, 2, 1, &serve())]).await;
+    world.until_ready(1, 2).await;
+    let every = |world: &World| {
+        let parts = world.balancer.parts.lock().unwrap().clone();
+        parts.iter().all(|part| part.groups.values().flat_map(|g| &g.targets).all(|t| t.healthy))
+    };
+    for _ in 0..10 {
+        world.engine.shutdown().await;
+        world.balancer.parts.lock().unwrap().clear();
+        world.options.materials = Some(world.materials());
+        world.reopen().await;
+        world.until_ready(1, 2).await;
+        eventually("told", || !world.balancer.parts.lock().unwrap().is_empty()).await;
+        assert!(every(&world), "told that a healthy instance is not");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_died_meanwhile_is_replaced() {
     let mut world = World::new().await;
     world.want(&[(1, 1, 0, &serve())]).await;
