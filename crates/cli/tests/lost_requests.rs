@@ -26,6 +26,7 @@ fn no_request_is_lost_by_twenty_rollouts() {
     assert_eq!(finished.report.total().lost, 0, "lost requests");
     assert!(finished.comparison.is_equal(), "what was answered is what was served");
     assert_eq!(finished.report.idle_ends, 0, "idle connections are left alone");
+    assert_eq!(finished.report.turned_away, 0, "so are those of HTTP/2");
     assert_eq!(finished.measured["lost"], 0, "the load balancer agrees");
 }
 

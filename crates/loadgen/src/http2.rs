@@ -7,6 +7,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -14,17 +16,19 @@ use tokio_util::task::TaskTracker;
 /// How many connections are tried for a request of which nothing was sent yet.
 const CONNECTIONS: usize = 3;
 
-/// A client with one connection at a time. After GOAWAY new requests go to a new one, and those that
-/// run go on.
+/// A client with one connection at a time. After GOAWAY new requests go to a new one, also those that
+/// were just under way and that the server has not taken, and those that run go on.
 pub(crate) struct Client {
     target: Target,
     sender: Mutex<Option<SendRequest<Full<Bytes>>>>,
     drivers: TaskTracker,
+    turned_away: Arc<AtomicU64>,
 }
 
 impl Client {
-    pub(crate) fn new(target: Target, drivers: TaskTracker) -> Self {
-        Self { target, sender: Mutex::new(None), drivers }
+    /// Requests that GOAWAY sent to another connection are counted by `turned_away`.
+    pub(crate) fn new(target: Target, drivers: TaskTracker, turned_away: Arc<AtomicU64>) -> Self {
+        Self { target, sender: Mutex::new(None), drivers, turned_away }
     }
 
     /// Sends a request once and reads its whole answer.
@@ -40,18 +44,21 @@ impl Client {
     }
 
     async fn send(&self, request: &Request) -> Result<http::Response<Incoming>, Failure> {
-        let mut message = self.message(request)?;
+        let message = self.message(request)?;
         for _ in 0..CONNECTIONS {
             let mut sender = self.sender().await?;
-            let mut failed = match sender.try_send_request(message).await {
+            let mut failed = match sender.try_send_request(message.clone()).await {
                 Ok(response) => return Ok(response),
                 Err(failed) => failed,
             };
-            // Given back untouched: the connection had ended before anything was sent.
-            let Some(untouched) = failed.take_message() else {
-                return Err(broke(failed.into_error()));
-            };
-            message = untouched;
+            let untouched = failed.take_message().is_some();
+            let error = failed.into_error();
+            if !untouched {
+                if !never_taken(&error) {
+                    return Err(broke(error));
+                }
+                self.turned_away.fetch_add(1, Ordering::Relaxed);
+            }
             *self.sender.lock().await = None;
         }
         Err(Failure::Refused)
@@ -103,6 +110,18 @@ async fn read(mut body: Incoming) -> Result<Vec<u8>, Failure> {
         }
     }
     Ok(bytes)
+}
+
+/// Whether the server said that it has not looked at the request: its stream is above the last one
+/// that a GOAWAY without an error names, or was refused. Such a request counts as never sent
+/// (RFC 9113, 6.8 and 8.7), and whoever sends it on another connection repeats nothing.
+fn never_taken(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|it| it.downcast_ref::<h2::Error>());
+    cause.is_some_and(|it| {
+        let gone = it.is_go_away() && it.reason() == Some(h2::Reason::NO_ERROR);
+        let refused = it.is_reset() && it.reason() == Some(h2::Reason::REFUSED_STREAM);
+        it.is_remote() && (gone || refused)
+    })
 }
 
 fn broke(error: hyper::Error) -> Failure {

@@ -5,6 +5,7 @@ use crate::http1::{Body, Connection, Request, Response};
 use crate::http2;
 use crate::report::{Kind, Outcome, Report};
 use crate::target::{Failure, Target};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -26,6 +27,8 @@ pub(crate) struct Clients {
     pub(crate) report: Mutex<Report>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
+    /// HTTP/2 requests that GOAWAY sent to another connection.
+    pub(crate) turned_away: Arc<AtomicU64>,
 }
 
 /// A request with what makes its answer right.

@@ -5,6 +5,7 @@ use crate::http2;
 use crate::kinds::Clients;
 use crate::report::Report;
 use crate::target::Target;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -83,6 +84,7 @@ impl Load {
             report: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            turned_away: Arc::default(),
         });
         let chance = Chance::new(seed);
         runtime.block_on(async { spawn(&clients, scale, &chance) });
@@ -106,7 +108,11 @@ fn spawn(clients: &Arc<Clients>, scale: Scale, chance: &Chance) {
         tasks.spawn(here().slow(scale.slow_per_second, chance.part(3_000)));
     }
     for connection in 0..scale.http2_connections {
-        let client = Arc::new(http2::Client::new(clients.target.clone(), tasks.clone()));
+        let client = Arc::new(http2::Client::new(
+            clients.target.clone(),
+            tasks.clone(),
+            Arc::clone(&clients.turned_away),
+        ));
         for stream in 0..scale.streams {
             let part = 4_000 + u64::from(connection * 100 + stream);
             let name = format!("{connection}-{stream}");
@@ -119,7 +125,9 @@ impl Running {
     /// What became of the requests so far.
     #[must_use]
     pub fn so_far(&self) -> Report {
-        self.clients.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut report = self.clients.report.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        report.turned_away = self.clients.turned_away.load(Ordering::Relaxed);
+        report
     }
 
     /// Lets the requests that run come to their end, starts no new ones, and reports.

@@ -101,6 +101,8 @@ pub struct Report {
     pub cut: HashSet<String>,
     /// Kept connections that the other side ended while they were idle, before anything was sent.
     pub idle_ends: u64,
+    /// HTTP/2 requests that GOAWAY sent to another connection before the server had taken them.
+    pub turned_away: u64,
 }
 
 impl Default for Report {
@@ -112,6 +114,7 @@ impl Default for Report {
             lost: Vec::new(),
             cut: HashSet::new(),
             idle_ends: 0,
+            turned_away: 0,
         }
     }
 }
@@ -200,6 +203,11 @@ impl fmt::Display for Report {
         }
         line("all", &self.total())?;
         writeln!(formatter, "idle connections ended by the other side: {}", self.idle_ends)?;
+        writeln!(
+            formatter,
+            "streams that GOAWAY sent to another connection: {}",
+            self.turned_away
+        )?;
         for LostRequest { id, began, ended, how } in self.lost.iter().take(40) {
             let (began, ended) = (began.as_secs_f64(), ended.as_secs_f64());
             writeln!(formatter, "lost {id} from {began:.3} s to {ended:.3} s: {how}")?;

@@ -28,8 +28,9 @@ cargo xtask bench NAME [options]
   races      1,000 rounds of 8 writers on every store                            --count
   kills      500 kills of anybody at any instant                                 --count
 
-  --seed N   where chance begins
-  --debug    the debug build in place of the release build
+  --seed N        where chance begins
+  --debug         the debug build in place of the release build
+  --program PATH  this build, with the shop beside it
 ";
 
 /// Runs the bench of this name.

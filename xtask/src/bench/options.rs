@@ -19,20 +19,25 @@ pub struct Options {
     /// Where chance begins.
     pub seed: u64,
     debug: bool,
+    program: Option<PathBuf>,
 }
 
 impl Options {
     /// Reads them.
     pub fn parse(arguments: &[String]) -> anyhow::Result<Self> {
-        let mut options =
-            Self { count: None, releases: None, time: None, seed: SEED, debug: false };
+        let (count, releases, time, program) = (None, None, None, None);
+        let mut options = Self { count, releases, time, seed: SEED, debug: false, program };
         let mut rest = arguments.iter();
         while let Some(name) = rest.next() {
             if name == "--debug" {
                 options.debug = true;
                 continue;
             }
-            let value = rest.next().with_context(|| format!("`{name}` wants a number"))?;
+            let value = rest.next().with_context(|| format!("`{name}` wants a value"))?;
+            if name == "--program" {
+                options.program = Some(std::path::absolute(value)?);
+                continue;
+            }
             let number: u64 = value.parse().with_context(|| format!("`{value}` is no number"))?;
             match name.as_str() {
                 "--count" => options.count = Some(u32::try_from(number)?),
@@ -45,8 +50,12 @@ impl Options {
         Ok(options)
     }
 
-    /// Builds the program and the shop, and says where the program is.
+    /// Where the program is. It and the shop are built first, unless somebody named one; the shop
+    /// is beside it then.
     pub fn program(&self) -> anyhow::Result<PathBuf> {
+        if let Some(program) = &self.program {
+            return Ok(program.clone());
+        }
         let mut arguments =
             vec!["build", "--quiet", "--package", "landfall-cli", "--package", "shop"];
         if !self.debug {
