@@ -95,22 +95,16 @@ impl Rollouts {
         };
         let (began, load) = (Instant::now(), load.start());
         std::thread::sleep(QUIET);
-        let (mut rollouts, mut beginnings, mut version) = (0, 0, 0);
+        let (mut rollouts, mut version) = (0, 0);
         let styles = Style::all();
-        let share = |index: usize| self.count * (index + 1) / styles.len();
-        'styles: for (index, style) in styles.into_iter().enumerate() {
+        for (index, style) in styles.into_iter().enumerate() {
             world.shape.style = style;
             world.write();
             version += 1;
             up(&world, version);
-            beginnings += 1;
-            while rollouts < share(index) {
-                if self
-                    .time
-                    .is_some_and(|time| began.elapsed() > time.mul_f64(part(index, styles.len())))
-                {
-                    continue 'styles;
-                }
+            let share = self.count * (index + 1) / styles.len();
+            let time = self.time.map(|time| time.mul_f64(part(index, styles.len())));
+            while rollouts < share && time.is_none_or(|time| began.elapsed() < time) {
                 if rollouts % 2 == 0 {
                     version += 1;
                     up(&world, version);
@@ -123,11 +117,10 @@ impl Rollouts {
             say(&format!("{style}: {rollouts} rollouts, {lost} lost, {:.0?}", began.elapsed()));
         }
         std::thread::sleep(QUIET);
-        let report = load.stop();
-        let took = began.elapsed();
+        let (report, took) = (load.stop(), began.elapsed());
         let comparison = Comparison::of(&report, &world.served());
         let measured = world.status()["measured"].clone();
-        Finished { rollouts, beginnings, report, comparison, measured, took }
+        Finished { rollouts, beginnings: styles.len(), report, comparison, measured, took }
     }
 }
 
