@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 /// certificates/ APP/STACK/NAME/VERSION/{chain.pem,key.pem}, authority/
 /// engine/       instances, artifacts, volumes, logs
 /// edge/         edge-N.sock, edge.log
+/// uploads/      blobs that are being received; emptied at every start
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home(PathBuf);

@@ -49,13 +49,14 @@ fn one(pid: u32, home: &str) -> Option<Process> {
     }
     let read = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
     let (environment, command) = (read("environ"), read("cmdline"));
-    let variables: Vec<&str> =
-        environment.split(|byte| *byte == 0).filter_map(|it| std::str::from_utf8(it).ok()).collect();
+    let variables: Vec<&str> = environment
+        .split(|byte| *byte == 0)
+        .filter_map(|it| std::str::from_utf8(it).ok())
+        .collect();
     let arguments: Vec<&str> =
         command.split(|byte| *byte == 0).filter_map(|it| std::str::from_utf8(it).ok()).collect();
-    let variable = |name: &str| {
-        variables.iter().find_map(|it| it.strip_prefix(name)?.strip_prefix('='))
-    };
+    let variable =
+        |name: &str| variables.iter().find_map(|it| it.strip_prefix(name)?.strip_prefix('='));
     let belongs = variables.iter().chain(&arguments).any(|text| text.contains(home));
     if !belongs {
         return None;
@@ -95,5 +96,18 @@ pub fn kill(pid: u32) {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::release_of;
+
+    #[test]
+    fn a_shim_tells_its_release_by_its_folder() {
+        assert_eq!(release_of("web-12-3f9a"), Some(12));
+        assert_eq!(release_of("big-web-7-3f9a"), Some(7));
+        assert_eq!(release_of("migrate-r12-1"), Some(12));
+        assert_eq!(release_of("web"), None);
     }
 }

@@ -25,3 +25,19 @@ impl Chance {
         usize::try_from(self.next() % bound).unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_is_the_same_for_the_same_seed_only() {
+        let numbers = |seed, round| {
+            let mut chance = Chance::of(seed, round);
+            [chance.below(1000), chance.below(1000), chance.below(1000)]
+        };
+        assert_eq!(numbers(1, 2), numbers(1, 2));
+        assert_ne!(numbers(1, 2), numbers(1, 3));
+        assert_ne!(numbers(1, 2), numbers(2, 2));
+    }
+}

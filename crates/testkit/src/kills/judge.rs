@@ -1,9 +1,9 @@
 //! Whether everything is as it should be: asked of `/proc`, of a client, and of the agent.
 
 use super::world::{PATIENCE, REPLICAS, World, said};
-use super::{Served, Victim};
-use crate::processes::{self, Kind, Process};
+use super::{Served, Verb, Victim};
 use crate::Ran;
+use crate::processes::{self, Kind, Process};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -47,11 +47,25 @@ impl World {
         Ok(serving)
     }
 
-    /// No hook ran twice, and the one of the release that serves did run when it had to.
+    /// No release's hook ran twice.
     fn hooks_ran_once(&self) -> Result<(), String> {
         match self.hooks().into_iter().find(|(_, times)| *times > 1) {
-            Some((release, times)) => Err(format!("the hook of release {release} ran {times} times")),
+            Some((release, times)) => {
+                Err(format!("the hook of release {release} ran {times} times"))
+            }
             None => Ok(()),
+        }
+    }
+
+    /// The hook of the release that serves did run, when this verb has one.
+    pub fn hook_ran(&self, verb: Verb) -> Result<(), String> {
+        let ran = self.hooks().contains_key(&self.serving);
+        match (verb, ran) {
+            (Verb::Up, false) => Err(format!("release {} serves without its hook", self.serving)),
+            (Verb::Rollback | Verb::Forward, true) => {
+                Err(format!("the hook ran for the {verb} to release {}", self.serving))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -62,7 +76,11 @@ impl World {
         if victim == Victim::Agent {
             let ran = self.verb(&["agent", "start"])?;
             if ran.code != 0 {
-                return Err(format!("the agent does not come back: {}{}", said(&ran), self.last_words()));
+                return Err(format!(
+                    "the agent does not come back: {}{}",
+                    said(&ran),
+                    self.last_words()
+                ));
             }
         }
         let followed = self.verb(&["resume", "--output", "json"])?;
@@ -75,7 +93,10 @@ impl World {
             return Ok((followed.code, None));
         }
         if followed.code != 9 {
-            return Err(format!("a hook waits for an answer, and resume exits with {}", followed.code));
+            return Err(format!(
+                "a hook waits for an answer, and resume exits with {}",
+                followed.code
+            ));
         }
         let ran = self.hooks().contains_key(&self.head()?);
         let (answer, words) =
@@ -102,7 +123,11 @@ fn groups(status: &Value, serving: u64) -> Result<(), String> {
     let well = groups.get(&name).is_some_and(|group| {
         ["ready", "running", "wanted"].iter().all(|count| group[count] == REPLICAS)
     });
-    if groups.len() == 1 && well { Ok(()) } else { Err(format!("groups, not only {name}: {groups:?}")) }
+    if groups.len() == 1 && well {
+        Ok(())
+    } else {
+        Err(format!("groups, not only {name}: {groups:?}"))
+    }
 }
 
 /// Exactly one agent, one edge, and a shim for each of the intended instances.

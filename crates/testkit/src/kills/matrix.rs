@@ -5,7 +5,6 @@ use super::{Ended, Moment, Programs, Served, Verb, Victim, in_parallel};
 use crate::finish;
 use crate::processes::Process;
 use std::path::PathBuf;
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// How long the others have to notice that somebody is gone before the rollout goes on.
@@ -48,11 +47,14 @@ pub struct Row {
     pub victim: Victim,
 }
 
+/// Rows, and of each how it ended or what was out of order.
+pub type Rows = Vec<(Row, Result<Ended, String>)>;
+
 /// Tries every row, and says of each how it ended or what was out of order.
 ///
 /// # Errors
 /// When a calm run does not even work.
-pub fn matrix(wanted: &Matrix) -> Result<Vec<(Row, Result<Ended, String>)>, String> {
+pub fn matrix(wanted: &Matrix) -> Result<Rows, String> {
     let programs = Programs::keep(&wanted.program)?;
     let mut world = World::make(&programs.landfall(), true)?;
     let mut rows = Vec::new();
@@ -73,7 +75,8 @@ fn rows_of(world: &mut World, verb: Verb, selection: Selection) -> Result<Vec<Ro
         return Err(format!("a calm {verb} exits with {}: {}", ran.code, said(&ran)));
     }
     let mut rows = Vec::new();
-    let entries = world.seen().into_iter().filter(|it| it.sequence > last && it.moment == "before-write");
+    let entries =
+        world.seen().into_iter().filter(|it| it.sequence > last && it.moment == "before-write");
     for entry in entries {
         for moment in Moment::ALL {
             let place = rows.len();
@@ -98,39 +101,47 @@ fn row(world: &mut World, row: &Row) -> Result<Ended, String> {
     let arguments = world.arguments(row.verb);
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let child = world.host.spawn(&words);
-    if !world.reached() {
-        world.go_on();
-        let ran = finish(child, &words);
-        let words = world.last_words();
-        return Err(format!("the moment did not come; exit {}: {}{words}", ran.code, said(&ran)));
+    let died = strike(world, row, child.id());
+    world.go_on();
+    let ran = finish(child, &words);
+    let explained = |world: &World, why| format!("{why}: {}{}", said(&ran), world.last_words());
+    let (killed, died) = died.map_err(|why| explained(world, why))?;
+    let (after, answered) = world.recover(row.victim)?;
+    let head = world.head()?;
+    world.settle(&|serving| serving == before || serving == head)?;
+    let served = world.served(before, head)?;
+    if served == Served::New {
+        world.hook_ran(row.verb)?;
     }
-    let process = victim(world, row, &child)?;
+    let took = died.elapsed();
+    let code = (row.victim != Victim::Cli).then_some(ran.code);
+    let ended = Ended { killed, served, code, answered, took };
+    consistent(row, &ended, after).map_err(|why| explained(world, why))?;
+    world.calm_up()?;
+    Ok(ended)
+}
+
+/// Waits for the moment and kills the victim. Says who it was and when it died.
+fn strike(world: &World, row: &Row, cli: u32) -> Result<(String, Instant), String> {
+    if !world.reached() {
+        return Err("the moment did not come".into());
+    }
+    let process = victim(world, row, cli)?;
     let died = Instant::now();
     let killed = world.kill(row.victim, &process);
     if row.victim != Victim::Agent {
         std::thread::sleep(NOTICE);
     }
-    world.go_on();
-    let ran = finish(child, &words);
-    let (after, answered) = world.recover(row.victim)?;
-    let head = world.head()?;
-    world.settle(&|serving| serving == before || serving == head)?;
-    let served = world.served(before, head)?;
-    let took = died.elapsed();
-    let code = (row.victim != Victim::Cli).then_some(ran.code);
-    let ended = Ended { killed, served, code, answered, took };
-    consistent(row, &ended, after).map_err(|why| format!("{why}: {}{}", said(&ran), world.last_words()))?;
-    world.calm_up()?;
-    Ok(ended)
+    Ok((killed, died))
 }
 
 /// Who dies: of instances and shims once a new one, once an old one.
-fn victim(world: &World, row: &Row, child: &Child) -> Result<Process, String> {
+fn victim(world: &World, row: &Row, cli: u32) -> Result<Process, String> {
     let deadline = Instant::now() + HOOK;
     let hook = row.step == "hook" && row.moment == Moment::AfterEffect;
     let hook = hook && matches!(row.victim, Victim::Instance | Victim::Shim);
     loop {
-        let candidates = world.candidates(row.victim, child.id());
+        let candidates = world.candidates(row.victim, cli);
         let of_hook = candidates
             .iter()
             .find(|it| it.instance.as_deref().is_some_and(|id| !id.starts_with("web-")));

@@ -14,14 +14,14 @@ mod random;
 mod table;
 mod world;
 
-pub use matrix::{Matrix, Row, Selection, matrix};
-pub use random::{Random, Round, random};
+pub use matrix::{Matrix, Row, Rows, Selection, matrix};
+pub use random::{Random, Round, Rounds, random};
 pub use table::{document, rounds, table};
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -194,7 +194,9 @@ fn in_parallel<W, T: Send, R: Send>(
                             world = None;
                             world = Some((make()?, 0));
                         }
-                        let Some((inside, pieces)) = &mut world else { return Err("no world".into()) };
+                        let Some((inside, pieces)) = &mut world else {
+                            return Err("no world".into());
+                        };
                         *pieces += 1;
                         piece(inside, &task)
                     });

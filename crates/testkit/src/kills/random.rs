@@ -49,12 +49,15 @@ impl Round {
     }
 }
 
+/// Rounds, and of each how it went on, with the verb that it was, or what was out of order.
+pub type Rounds = Vec<(Round, Result<(Verb, Ended), String>)>;
+
 /// Kills so many times, and says of each how it went on (with the verb that it was), or what was
 /// out of order.
 ///
 /// # Errors
 /// When the programs cannot be copied.
-pub fn random(wanted: &Random) -> Result<Vec<(Round, Result<(Verb, Ended), String>)>, String> {
+pub fn random(wanted: &Random) -> Result<Rounds, String> {
     let programs = Programs::keep(&wanted.program)?;
     let rounds = (0..wanted.count).map(|number| Round::of(wanted.seed, number)).collect();
     let make = || World::make(&programs.landfall(), false);
@@ -81,6 +84,9 @@ fn round(world: &mut World, round: &Round) -> Result<(Verb, Ended), String> {
     let head = world.head()?;
     world.settle(&|serving| serving == before || (serving == head && head > newest))?;
     let served = world.served(before, head)?;
+    if served == Served::New {
+        world.hook_ran(verb)?;
+    }
     let took = died.elapsed();
     // A verb that was over before its time says how it ended.
     let code = (round.victim != Victim::Cli || ran.code != 137).then_some(ran.code);

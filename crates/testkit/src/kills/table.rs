@@ -1,12 +1,12 @@
 //! What was seen, as Markdown.
 
-use super::{Ended, Round, Row, Served, Verb, Victim};
+use super::{Ended, Rounds, Row, Rows, Served, Verb, Victim};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// The matrix, a row a line.
 #[must_use]
-pub fn table(rows: &[(Row, Result<Ended, String>)]) -> String {
+pub fn table(rows: &Rows) -> String {
     let mut text = String::from(
         "| verb | entry | moment | killed | serves then | exit code | seconds |\n\
          |---|---|---|---|---|---|---|\n",
@@ -52,7 +52,7 @@ struct Sum {
 
 /// Random kills, summed up by verb and victim.
 #[must_use]
-pub fn rounds(rounds: &[(Round, Result<(Verb, Ended), String>)]) -> String {
+pub fn rounds(rounds: &Rounds) -> String {
     let mut sums: BTreeMap<(Verb, Victim), Sum> = BTreeMap::new();
     for (round, result) in rounds {
         let verb = result.as_ref().map_or(round.wish, |(verb, _)| *verb);
@@ -86,11 +86,7 @@ pub fn rounds(rounds: &[(Round, Result<(Verb, Ended), String>)]) -> String {
 
 /// Both tables with what they mean, as they are kept in `docs/`.
 #[must_use]
-pub fn document(
-    matrix: &[(Row, Result<Ended, String>)],
-    random: &[(Round, Result<(Verb, Ended), String>)],
-    seed: u64,
-) -> String {
+pub fn document(matrix: &Rows, random: &Rounds, seed: u64) -> String {
     format!(
         "# Kill matrix\n\n\
          What happens when the command line, the agent, an instance, a shim or the edge is killed\n\

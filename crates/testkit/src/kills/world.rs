@@ -93,7 +93,8 @@ impl World {
         }
         let head = self.head()?;
         self.typical = began.elapsed();
-        self.settle(&|serving| serving == head)
+        self.settle(&|serving| serving == head)?;
+        self.hook_ran(Verb::Up)
     }
 
     /// The next command line of this verb: each `up` is of something new.
@@ -129,7 +130,8 @@ impl World {
         let ran = self.verb(&words)?;
         let lines = ran.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let found = lines.into_iter().find(|line| line["type"] == kind);
-        found.ok_or_else(|| format!("`{}` exits with {}: {}", words.join(" "), ran.code, said(&ran)))
+        found
+            .ok_or_else(|| format!("`{}` exits with {}: {}", words.join(" "), ran.code, said(&ran)))
     }
 
     /// How the one stack is.
@@ -159,7 +161,8 @@ impl World {
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], self.port));
         let mut stream = TcpStream::connect_timeout(&address, patience)?;
         stream.set_read_timeout(Some(patience))?;
-        stream.write_all(b"GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        stream
+            .write_all(b"GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut text = String::new();
         stream.take(64 << 10).read_to_string(&mut text)?;
         Ok(text)
