@@ -17,6 +17,8 @@ fn no_request_is_lost_by_twenty_rollouts() {
         program: env!("CARGO_BIN_EXE_landfall").into(),
         count: 20,
         time: None,
+        // Much longer than the slowest answer: the machine may have other things to do.
+        drain: Duration::from_secs(3),
         seed: 20,
         scale: Scale::default(),
     };
@@ -60,7 +62,8 @@ fn no_request_is_lost_by_changes_of_certificate_policy_and_program() {
     let program = folder.path().join("landfall");
     fs::copy(built, &program).expect("a copy");
     fs::copy(shop(built), folder.path().join("shop")).expect("a copy");
-    let mut world = World::new(&program, Shape::default());
+    let shape = Shape { drain: Duration::from_secs(3), ..Shape::default() };
+    let mut world = World::new(&program, shape);
     world.host.run(&["up"]).expect(0);
     let imported = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a pair");
     world.host.write("new.pem", &imported.cert.pem());

@@ -9,8 +9,8 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// The slowest answer, as a share of the drain.
-const SLOWEST: f64 = 2.0 / 3.0;
+/// The slowest answer.
+const SLOWEST: Duration = Duration::from_secs(1);
 /// How long clients ask before the first rollout and after the last.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -55,6 +55,9 @@ pub struct Rollouts {
     pub count: usize,
     /// No new rollout begins after this time.
     pub time: Option<Duration>,
+    /// How long an old release may finish: longer than the slowest answer, which takes one second,
+    /// by what the machine may need for anything else.
+    pub drain: Duration,
     /// Where chance begins.
     pub seed: u64,
     /// The load.
@@ -83,13 +86,13 @@ impl Rollouts {
     /// # Panics
     /// When a verb fails.
     pub fn run(&self, mut say: impl FnMut(&str)) -> Finished {
-        let mut world = World::new(&self.program, Shape::default());
-        let drain = world.shape.drain;
+        let drain = self.drain;
+        let mut world = World::new(&self.program, Shape { drain, ..Shape::default() });
         up(&world, 0);
         let load = Load {
             target: world.target(),
             drain,
-            slowest: drain.mul_f64(SLOWEST),
+            slowest: SLOWEST,
             seed: self.seed,
             scale: self.scale,
         };

@@ -3,12 +3,14 @@
 use super::figures::goal;
 use super::options::Options;
 use landfall_loadgen::{Rollouts, Scale};
+use std::time::Duration;
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let rollouts = Rollouts {
         program: options.program()?,
         count: options.count.unwrap_or(1_000) as usize,
         time: options.time,
+        drain: Duration::from_millis(1_500),
         seed: options.seed,
         scale: Scale::default(),
     };
