@@ -21,10 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("engine-local", &["model", "engine", "protocol"]),
     ("edge", &["model", "protocol", "tls-policy"]),
     ("agent", &["model", "plan", "engine", "engine-local", "protocol", "rollout", "store"]),
-    (
-        "cli",
-        &["model", "config", "plan", "protocol", "store", "agent", "edge", "engine-local"],
-    ),
+    ("cli", &["model", "config", "plan", "protocol", "store", "agent", "edge", "engine-local"]),
 ];
 
 /// Crates for development only: nothing that is shipped may use them.
@@ -32,7 +29,8 @@ const DEVELOPMENT: &[&str] = &["testkit", "loadgen"];
 
 /// Crates that do no input or output, and what would give them away.
 const PURE: &[&str] = &["model", "tls-policy", "plan"];
-const IMPURE: &[&str] = &["tokio", "rustix", "reqwest", "hyper", "tempfile", "object_store", "libc"];
+const IMPURE: &[&str] =
+    &["tokio", "rustix", "reqwest", "hyper", "tempfile", "object_store", "libc"];
 
 /// Checks the arrows, the pure crates, and that every crate takes the workspace's lints.
 pub fn check() -> anyhow::Result<()> {

@@ -11,12 +11,8 @@ const LINE: usize = 18;
 const WIDTH: usize = 1000;
 
 /// The verbs that are shown, with how many of their last lines.
-const SCENES: &[(&[&str], usize)] = &[
-    (&["up"], 9),
-    (&["up", "--set", "version=2"], 14),
-    (&["status"], 8),
-    (&["rollback"], 12),
-];
+const SCENES: &[(&[&str], usize)] =
+    &[(&["up"], 9), (&["up", "--set", "version=2"], 14), (&["status"], 8), (&["rollback"], 12)];
 
 /// Runs the scenes on a host of its own and draws what they said.
 pub fn draw() -> anyhow::Result<()> {

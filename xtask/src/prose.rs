@@ -52,7 +52,12 @@ fn collect(folder: &Path, pages: &mut Vec<PathBuf>) {
         let path = entry.path();
         let name = entry.file_name();
         let hidden = name.to_string_lossy().starts_with('.');
-        if path.is_dir() && !hidden && name != "target" && name != "node_modules" && name != "vendor" {
+        if path.is_dir()
+            && !hidden
+            && name != "target"
+            && name != "node_modules"
+            && name != "vendor"
+        {
             collect(&path, pages);
         } else if path.extension().is_some_and(|extension| extension == "md") {
             pages.push(path);

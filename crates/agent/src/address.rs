@@ -21,5 +21,9 @@ pub(crate) fn url(listener: &Listener, certificate: Option<&Certificate>) -> Opt
         None => ip.to_string(),
     };
     let port = listener.listen.port();
-    Some(if port == usual { format!("{scheme}://{host}/") } else { format!("{scheme}://{host}:{port}/") })
+    Some(if port == usual {
+        format!("{scheme}://{host}/")
+    } else {
+        format!("{scheme}://{host}:{port}/")
+    })
 }

@@ -118,12 +118,16 @@ impl Certificates {
     ) -> Result<Certificate, Failure> {
         if let Some(public) = names.iter().find(|name| !is_local(name)) {
             return Err(usage(
-                format!("`{public}` is no local name: the local CA issues for localhost, *.localhost, .test and loopback addresses only"),
+                format!(
+                    "`{public}` is no local name: the local CA issues for localhost, *.localhost, .test and loopback addresses only"
+                ),
                 "import a certificate with `landfall cert import`",
             ));
         }
-        let (chain_pem, key_pem) =
-            self.authority.issue(names).map_err(|error| unexpected("issue a certificate", &error))?;
+        let (chain_pem, key_pem) = self
+            .authority
+            .issue(names)
+            .map_err(|error| unexpected("issue a certificate", &error))?;
         self.keep(stack, name, &chain_pem, &key_pem, CertificateSource::LocalCa)
     }
 
@@ -141,7 +145,8 @@ impl Certificates {
         if let Some(same) = versions.iter().find(|it| it.fingerprint == certificate.fingerprint) {
             return Ok(same.clone());
         }
-        certificate.version = versions.first().map_or(CertificateVersion(1), |it| it.version.next());
+        certificate.version =
+            versions.first().map_or(CertificateVersion(1), |it| it.version.next());
         let folder = self.named(stack, name).join(certificate.version.to_string());
         let json = serde_json::to_vec_pretty(&certificate)
             .map_err(|error| unexpected("keep the certificate", &error))?;
@@ -167,24 +172,43 @@ pub(crate) fn is_local(name: &str) -> bool {
 fn read(chain_pem: &str, key_pem: &str, source: CertificateSource) -> Result<Certificate, Failure> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain_pem.as_bytes())
         .collect::<Result<_, _>>()
-        .map_err(|error| usage(format!("the chain is no PEM: {error}"), "a chain starts with -----BEGIN CERTIFICATE-----, leaf first"))?;
+        .map_err(|error| {
+            usage(
+                format!("the chain is no PEM: {error}"),
+                "a chain starts with -----BEGIN CERTIFICATE-----, leaf first",
+            )
+        })?;
     let leaf = chain.first().ok_or_else(|| {
-        usage("the chain holds no certificate", "a chain starts with -----BEGIN CERTIFICATE-----, leaf first")
+        usage(
+            "the chain holds no certificate",
+            "a chain starts with -----BEGIN CERTIFICATE-----, leaf first",
+        )
     })?;
     let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|error| {
-        usage(format!("the key is no PEM: {error}"), "a key starts with -----BEGIN PRIVATE KEY-----, without a passphrase")
+        usage(
+            format!("the key is no PEM: {error}"),
+            "a key starts with -----BEGIN PRIVATE KEY-----, without a passphrase",
+        )
     })?;
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    rustls::sign::CertifiedKey::from_der(chain.clone(), key, &provider)
-        .map_err(|error| match error {
+    rustls::sign::CertifiedKey::from_der(chain.clone(), key, &provider).map_err(
+        |error| match error {
             rustls::Error::InconsistentKeys(_) => usage(
                 "the key is not the key of the first certificate in the chain",
                 "put the leaf first, and take the key it was requested with",
             ),
-            other => usage(format!("the certificate cannot be used: {other}"), "check it with `openssl x509 -text`"),
-        })?;
-    let (_, parsed) = X509Certificate::from_der(leaf)
-        .map_err(|error| usage(format!("the first certificate cannot be read: {error}"), "check it with `openssl x509 -text`"))?;
+            other => usage(
+                format!("the certificate cannot be used: {other}"),
+                "check it with `openssl x509 -text`",
+            ),
+        },
+    )?;
+    let (_, parsed) = X509Certificate::from_der(leaf).map_err(|error| {
+        usage(
+            format!("the first certificate cannot be read: {error}"),
+            "check it with `openssl x509 -text`",
+        )
+    })?;
     order(&chain)?;
     let seconds = |time: x509_parser::time::ASN1Time| {
         Timestamp(u64::try_from(time.timestamp()).unwrap_or(0).saturating_mul(1000))
@@ -207,12 +231,16 @@ fn read(chain_pem: &str, key_pem: &str, source: CertificateSource) -> Result<Cer
 fn order(chain: &[CertificateDer<'static>]) -> Result<(), Failure> {
     for (index, pair) in chain.windows(2).enumerate() {
         let issuer_of = X509Certificate::from_der(&pair[0]).map(|(_, it)| it.issuer().to_string());
-        let subject_of = X509Certificate::from_der(&pair[1]).map(|(_, it)| it.subject().to_string());
+        let subject_of =
+            X509Certificate::from_der(&pair[1]).map(|(_, it)| it.subject().to_string());
         if let (Ok(issuer), Ok(subject)) = (issuer_of, subject_of)
             && issuer != subject
         {
             return Err(usage(
-                format!("the chain is out of order: certificate {} is issued by `{issuer}`, and the next one is `{subject}`", index + 1),
+                format!(
+                    "the chain is out of order: certificate {} is issued by `{issuer}`, and the next one is `{subject}`",
+                    index + 1
+                ),
                 "put the leaf first, then each issuer after what it issued",
             ));
         }
@@ -229,8 +257,12 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
         .filter_map(|name| match name {
             GeneralName::DNSName(name) => Some((*name).to_owned()),
             GeneralName::IPAddress(bytes) => match bytes.len() {
-                4 => <[u8; 4]>::try_from(*bytes).ok().map(|it| std::net::IpAddr::from(it).to_string()),
-                16 => <[u8; 16]>::try_from(*bytes).ok().map(|it| std::net::IpAddr::from(it).to_string()),
+                4 => <[u8; 4]>::try_from(*bytes)
+                    .ok()
+                    .map(|it| std::net::IpAddr::from(it).to_string()),
+                16 => <[u8; 16]>::try_from(*bytes)
+                    .ok()
+                    .map(|it| std::net::IpAddr::from(it).to_string()),
                 _ => None,
             },
             _ => None,

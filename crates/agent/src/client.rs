@@ -28,7 +28,9 @@ pub struct Connection {
 
 fn broken(error: &FrameError) -> Failure {
     Failure::new(ExitCode::Unknown, format!("the agent is gone: {}", crate::stack::chain(error)))
-        .help("what it was doing goes on when it is back: `landfall status`, then `landfall resume`")
+        .help(
+            "what it was doing goes on when it is back: `landfall status`, then `landfall resume`",
+        )
 }
 
 fn not_running(home: &Home) -> Failure {

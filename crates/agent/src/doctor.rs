@@ -35,13 +35,23 @@ pub(crate) async fn look(shared: &Shared) -> Doctor {
     }
     for stack in shared.stacks() {
         if let Some(trouble) = stack.trouble() {
-            findings.push(finding(Severity::Error, "LF0803", format!("{}: {trouble}", stack.id), ""));
+            findings.push(finding(
+                Severity::Error,
+                "LF0803",
+                format!("{}: {trouble}", stack.id),
+                "",
+            ));
         }
         if let Some(serving) = stack.serving() {
             findings.extend(shared.engine.check(&stack.id, &serving.release.content).await);
             let observed = shared.engine.watch(&stack.id).borrow().clone();
             for problem in observed.problems {
-                findings.push(finding(Severity::Error, "LF0804", format!("{}: {problem}", stack.id), ""));
+                findings.push(finding(
+                    Severity::Error,
+                    "LF0804",
+                    format!("{}: {problem}", stack.id),
+                    "",
+                ));
             }
         }
     }
@@ -62,9 +72,8 @@ pub(crate) async fn look(shared: &Shared) -> Doctor {
 
 /// Whether a unit of ours is installed, for the system or for this user.
 fn has_unit() -> bool {
-    let user = std::env::var_os("HOME").map(|home| {
-        Path::new(&home).join(".config/systemd/user/landfall.service")
-    });
+    let user = std::env::var_os("HOME")
+        .map(|home| Path::new(&home).join(".config/systemd/user/landfall.service"));
     Path::new("/etc/systemd/system/landfall.service").exists()
         || user.is_some_and(|path| path.exists())
 }

@@ -23,8 +23,7 @@ pub(crate) async fn page(
     let stack = known(shared, id)?;
     let limit = limit.clamp(1, PAGE);
     // One more than is shown, because each entry says what changed against the one before.
-    let releases =
-        shared.store.releases(id, before, limit + 1).await.map_err(store_failure)?;
+    let releases = shared.store.releases(id, before, limit + 1).await.map_err(store_failure)?;
     let serving = stack.serving().map(|it| it.release.number);
     let mut entries = Vec::new();
     for (index, sealed) in releases.iter().take(limit).enumerate() {
@@ -122,14 +121,21 @@ pub(crate) async fn prune(
     }
     let pruned =
         shared.store.prune(id, keep.max(1), &needed, dry_run).await.map_err(store_failure)?;
-    Ok(Reply::Pruned { releases: pruned.releases, blobs: pruned.blobs + pruned.retired, bytes: pruned.bytes + pruned.retired_bytes })
+    Ok(Reply::Pruned {
+        releases: pruned.releases,
+        blobs: pruned.blobs + pruned.retired,
+        bytes: pruned.bytes + pruned.retired_bytes,
+    })
 }
 
 /// Removes everything of a stack that is down.
 pub(crate) async fn purge(shared: &Arc<Shared>, id: &StackId) -> Result<(), Failure> {
     shared.store.purge(id).await.map_err(store_failure)?;
     let failed = |error: landfall_engine::EngineError| {
-        Failure::new(ExitCode::Unexpected, format!("the history is gone, and not all else: {error}"))
+        Failure::new(
+            ExitCode::Unexpected,
+            format!("the history is gone, and not all else: {error}"),
+        )
     };
     shared.engine.forget(id).await.map_err(failed)?;
     shared.engine.remove_volumes(id).await.map_err(failed)

@@ -97,9 +97,14 @@ async fn text(shared: &Shared) -> String {
         let observed = shared.engine.watch(&stack.id).borrow().clone();
         measured.push((base.clone(), observed.measured));
         for (id, status) in &observed.groups {
-            for (state, count) in [("wanted", status.wanted), ("running", status.running), ("ready", status.ready)] {
+            for (state, count) in
+                [("wanted", status.wanted), ("running", status.running), ("ready", status.ready)]
+            {
                 instances.push((
-                    format!("{base},service=\"{}\",release=\"{}\",state=\"{state}\"", id.service, id.release),
+                    format!(
+                        "{base},service=\"{}\",release=\"{}\",state=\"{state}\"",
+                        id.service, id.release
+                    ),
                     u64::from(count),
                 ));
             }
@@ -110,20 +115,69 @@ async fn text(shared: &Shared) -> String {
     }
     let gauge = |name, help| Family { name, kind: "gauge", help };
     let counter = |name, help| Family { name, kind: "counter", help };
-    family(&mut text, &gauge("landfall_serving_release", "Number of the release that serves; 0 when none does."), &serving);
-    family(&mut text, &gauge("landfall_run_in_progress", "1 while the stack is being changed."), &running);
-    family(&mut text, &gauge("landfall_instances", "Instances by service, release and state."), &instances);
-    family(&mut text, &gauge("landfall_certificate_expiry_timestamp_seconds", "End of validity of the certificates that serve."), &expiry);
+    family(
+        &mut text,
+        &gauge("landfall_serving_release", "Number of the release that serves; 0 when none does."),
+        &serving,
+    );
+    family(
+        &mut text,
+        &gauge("landfall_run_in_progress", "1 while the stack is being changed."),
+        &running,
+    );
+    family(
+        &mut text,
+        &gauge("landfall_instances", "Instances by service, release and state."),
+        &instances,
+    );
+    family(
+        &mut text,
+        &gauge(
+            "landfall_certificate_expiry_timestamp_seconds",
+            "End of validity of the certificates that serve.",
+        ),
+        &expiry,
+    );
     let of = |value: fn(&Measured) -> u64| -> Vec<(String, u64)> {
         measured.iter().map(|(labels, it)| (labels.clone(), value(it))).collect()
     };
-    family(&mut text, &counter("landfall_requests_total", "Requests taken from clients."), &of(|it| it.requests));
-    family(&mut text, &counter("landfall_connections_total", "Connections taken from clients."), &of(|it| it.connections));
-    family(&mut text, &counter("landfall_lost_total", "Requests or connections lost because of a change."), &of(|it| it.lost));
-    family(&mut text, &counter("landfall_cut_total", "Connections cut at the end of a drain."), &of(|it| it.cut));
-    family(&mut text, &counter("landfall_application_errors_total", "Answers of 500 to 599 by the application."), &of(|it| it.errors));
-    family(&mut text, &counter("landfall_unavailable_total", "Requests answered with 503 because nobody was healthy."), &of(|it| it.unavailable));
+    family(
+        &mut text,
+        &counter("landfall_requests_total", "Requests taken from clients."),
+        &of(|it| it.requests),
+    );
+    family(
+        &mut text,
+        &counter("landfall_connections_total", "Connections taken from clients."),
+        &of(|it| it.connections),
+    );
+    family(
+        &mut text,
+        &counter("landfall_lost_total", "Requests or connections lost because of a change."),
+        &of(|it| it.lost),
+    );
+    family(
+        &mut text,
+        &counter("landfall_cut_total", "Connections cut at the end of a drain."),
+        &of(|it| it.cut),
+    );
+    family(
+        &mut text,
+        &counter("landfall_application_errors_total", "Answers of 500 to 599 by the application."),
+        &of(|it| it.errors),
+    );
+    family(
+        &mut text,
+        &counter(
+            "landfall_unavailable_total",
+            "Requests answered with 503 because nobody was healthy.",
+        ),
+        &of(|it| it.unavailable),
+    );
     let edge = u64::from(shared.edge.state().await.is_some_and(|(_, answers)| answers));
-    let _ = writeln!(text, "# HELP landfall_edge_up 1 when the edge answers.\n# TYPE landfall_edge_up gauge\nlandfall_edge_up {edge}");
+    let _ = writeln!(
+        text,
+        "# HELP landfall_edge_up 1 when the edge answers.\n# TYPE landfall_edge_up gauge\nlandfall_edge_up {edge}"
+    );
     text
 }

@@ -37,8 +37,7 @@ impl Points for FolderPoints {
             let name = name(moment, record);
             let wanted = tokio::fs::read_to_string(self.0.join("stop")).await.unwrap_or_default();
             let line = format!("{name} {}\n", record.state.word());
-            let mut seen =
-                tokio::fs::read_to_string(self.0.join("seen")).await.unwrap_or_default();
+            let mut seen = tokio::fs::read_to_string(self.0.join("seen")).await.unwrap_or_default();
             seen.push_str(&line);
             let _ = tokio::fs::write(self.0.join("seen"), seen).await;
             if wanted.trim() != name {

@@ -5,9 +5,7 @@ use crate::stack::{Stack, Wanted, summary};
 use crate::{doctor, history, keys, status, verify};
 use futures::StreamExt;
 use landfall_engine::{Engine, EngineError, ExecRequest, LogQuery, SessionOutput};
-use landfall_model::{
-    Content, ExitCode, Finding, Measured, Severity, StackId, Summary, Verb,
-};
+use landfall_model::{Content, ExitCode, Finding, Measured, Severity, StackId, Summary, Verb};
 use landfall_protocol::Hello;
 use landfall_protocol::agent::{Apply, Base, Failure, Reply, Request};
 use landfall_protocol::frame::{self, Frame, FrameError};
@@ -161,8 +159,7 @@ async fn handle(
         }
         Request::Purge { stack } => purge(shared, &stack).await?,
         Request::ImportCertificate { stack, name, chain_pem, key_pem } => {
-            let certificate =
-                shared.certificates.import(&stack, &name, &chain_pem, &key_pem.0)?;
+            let certificate = shared.certificates.import(&stack, &name, &chain_pem, &key_pem.0)?;
             Reply::Certificate { certificate, findings: Vec::new() }
         }
         Request::IssueCertificate { stack, name, names } => {
@@ -376,7 +373,9 @@ async fn begin_apply(shared: &Arc<Shared>, apply: Apply) -> Result<Begun, Failur
     }
     match shared.store.seal(&sealed).await.map_err(store_failure)? {
         landfall_store::Sealed::Created => {}
-        landfall_store::Sealed::Taken(number) => return Err(stale(format!("release {number} is there already"))),
+        landfall_store::Sealed::Taken(number) => {
+            return Err(stale(format!("release {number} is there already")));
+        }
     }
     let wanted = Wanted {
         verb: apply.verb,
@@ -404,7 +403,8 @@ fn free(stack: &Stack) -> Result<(), Failure> {
     let help = if run.waits {
         "`landfall resume` goes on with it".to_owned()
     } else {
-        "wait for it, follow it with `landfall resume`, or end it with Ctrl-C where it was started".to_owned()
+        "wait for it, follow it with `landfall resume`, or end it with Ctrl-C where it was started"
+            .to_owned()
     };
     Err(Failure::new(
         ExitCode::Locked,
@@ -509,7 +509,10 @@ async fn resume(
         (Some(job), Some(done)) => {
             let meant = hook.is_none_or(|hook| job.0.starts_with(&format!("{hook}-r")));
             if !meant {
-                return Err(Failure::new(ExitCode::Usage, format!("{job} waits for an answer, not {}", hook.unwrap_or_default())));
+                return Err(Failure::new(
+                    ExitCode::Usage,
+                    format!("{job} waits for an answer, not {}", hook.unwrap_or_default()),
+                ));
             }
             let Some(run) = stack.run() else {
                 return Err(Failure::new(ExitCode::NotFound, "nothing is in progress"));
@@ -622,7 +625,9 @@ async fn purge(shared: &Arc<Shared>, id: &StackId) -> Result<Reply, Failure> {
     let _accepting = stack.accept().await;
     free(&stack)?;
     if stack.serving().is_some() {
-        return Err(Failure::new(ExitCode::Usage, format!("{id} still runs")).help("`landfall down` first"));
+        return Err(
+            Failure::new(ExitCode::Usage, format!("{id} still runs")).help("`landfall down` first")
+        );
     }
     history::purge(shared, id).await?;
     shared.forget(id);

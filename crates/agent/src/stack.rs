@@ -10,8 +10,8 @@ use landfall_model::{
 };
 use landfall_protocol::agent::{Failure, ReleaseOutcome};
 use landfall_rollout::{
-    Command, Context, Drive, DriveError, NoPoints, Phase, RECORD_FORMAT, Record, State,
-    Told, begin, desired, drive,
+    Command, Context, Drive, DriveError, NoPoints, Phase, RECORD_FORMAT, Record, State, Told,
+    begin, desired, drive,
 };
 use landfall_store::seal::SealedRelease;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -102,7 +102,10 @@ async fn listener(content: &Content, name: &ListenerName, observed: &Observed) -
         (Ok(Ok(leaf)), Some(pinned)) if digest_of(&leaf) == pinned.fingerprint => Check {
             name: title,
             good: true,
-            message: format!("{address} answers with version {} of its certificate", pinned.version),
+            message: format!(
+                "{address} answers with version {} of its certificate",
+                pinned.version
+            ),
         },
         (Ok(Ok(_)), _) => bad(format!("{address} shows another certificate than the release's")),
         (Ok(Err(error)), _) => bad(format!("{address}: the handshake failed: {error}")),

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 /// always go back.
 #[derive(Debug, Parser)]
 #[command(name = "landfall", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Start with `landfall init`, then `landfall up`. `landfall explain exit-codes` lists the exit codes.")]
+#[command(
+    after_help = "Start with `landfall init`, then `landfall up`. `landfall explain exit-codes` lists the exit codes."
+)]
 pub struct Arguments {
     #[command(flatten)]
     pub global: Global,
@@ -19,7 +21,13 @@ pub struct Arguments {
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// The file to read; `landfall.yaml` here or in a folder above when it is not given
-    #[arg(long, global = true, env = "LANDFALL_FILE", value_name = "FILE", help_heading = "Global")]
+    #[arg(
+        long,
+        global = true,
+        env = "LANDFALL_FILE",
+        value_name = "FILE",
+        help_heading = "Global"
+    )]
     pub file: Option<PathBuf>,
     /// People's text, or one JSON object a line on standard output
     #[arg(long, global = true, value_enum, default_value_t = Format::Human, env = "LANDFALL_OUTPUT", help_heading = "Global")]
@@ -87,7 +95,9 @@ pub enum Command {
         values: Values,
     },
     /// Show what `up` would change, and why
-    #[command(after_help = "Examples:\n  landfall plan\n  landfall plan prod --detailed-exitcode\n  landfall plan prod -o prod.plan && landfall up prod --plan prod.plan\n\nWith --detailed-exitcode: 0 no changes, 1 error, 2 changes.")]
+    #[command(
+        after_help = "Examples:\n  landfall plan\n  landfall plan prod --detailed-exitcode\n  landfall plan prod -o prod.plan && landfall up prod --plan prod.plan\n\nWith --detailed-exitcode: 0 no changes, 1 error, 2 changes."
+    )]
     Plan {
         #[command(flatten)]
         stack: StackArgument,
@@ -104,7 +114,9 @@ pub enum Command {
         expect_no_changes: bool,
     },
     /// Bring about what the file says: plan, seal a release, roll it out
-    #[command(after_help = "Examples:\n  landfall up\n  landfall up prod --set image_tag=2.1\n  landfall up prod --plan prod.plan\n\nCtrl-C cancels: before traffic moves, and while the new release is watched, the old release\nstays or comes back; later the rollout is finished. A second Ctrl-C leaves it to the agent.")]
+    #[command(
+        after_help = "Examples:\n  landfall up\n  landfall up prod --set image_tag=2.1\n  landfall up prod --plan prod.plan\n\nCtrl-C cancels: before traffic moves, and while the new release is watched, the old release\nstays or comes back; later the rollout is finished. A second Ctrl-C leaves it to the agent."
+    )]
     Up(UpArguments),
     /// Show what serves, since when, and how it is
     #[command(after_help = "Examples:\n  landfall status\n  landfall status --output json")]
@@ -113,7 +125,9 @@ pub enum Command {
         stack: StackArgument,
     },
     /// List releases, newest first
-    #[command(after_help = "Examples:\n  landfall history\n  landfall history prod --limit 50\n  landfall history --before 120")]
+    #[command(
+        after_help = "Examples:\n  landfall history\n  landfall history prod --limit 50\n  landfall history --before 120"
+    )]
     History {
         #[command(flatten)]
         stack: StackArgument,
@@ -133,7 +147,9 @@ pub enum Command {
         stack: StackOption,
     },
     /// Show what differs between two releases
-    #[command(after_help = "Examples:\n  landfall diff 1 2\n  landfall diff 3 --stack prod     # 3 against the one that serves")]
+    #[command(
+        after_help = "Examples:\n  landfall diff 1 2\n  landfall diff 3 --stack prod     # 3 against the one that serves"
+    )]
     Diff {
         /// The older one
         from: String,
@@ -143,7 +159,9 @@ pub enum Command {
         stack: StackOption,
     },
     /// Show what instances write
-    #[command(after_help = "Examples:\n  landfall logs\n  landfall logs web -f\n  landfall logs web -n 500 --stack prod")]
+    #[command(
+        after_help = "Examples:\n  landfall logs\n  landfall logs web -f\n  landfall logs web -n 500 --stack prod"
+    )]
     Logs {
         /// Only this service
         service: Option<String>,
@@ -163,7 +181,9 @@ pub enum Command {
         timestamps: bool,
     },
     /// Run a command beside an instance: same artifact, environment and user
-    #[command(after_help = "Examples:\n  landfall exec web -- ./shop version\n  echo 'select 1' | landfall exec web -- sh -c 'cat'")]
+    #[command(
+        after_help = "Examples:\n  landfall exec web -- ./shop version\n  echo 'select 1' | landfall exec web -- sh -c 'cat'"
+    )]
     Exec {
         /// The service
         service: String,
@@ -174,7 +194,9 @@ pub enum Command {
         command: Vec<String>,
     },
     /// Bring an older release back, as a new release
-    #[command(after_help = "Examples:\n  landfall rollback              # to the newest older release that was healthy\n  landfall rollback prod --to 12\n\nData is never rolled back: a change of schema should first expand, later contract.")]
+    #[command(
+        after_help = "Examples:\n  landfall rollback              # to the newest older release that was healthy\n  landfall rollback prod --to 12\n\nData is never rolled back: a change of schema should first expand, later contract."
+    )]
     Rollback {
         #[command(flatten)]
         stack: StackArgument,
@@ -185,7 +207,9 @@ pub enum Command {
         run: RunArguments,
     },
     /// Undo a rollback
-    #[command(after_help = "Examples:\n  landfall forward\n\nAfter another `up` there is nothing to go forward to.")]
+    #[command(
+        after_help = "Examples:\n  landfall forward\n\nAfter another `up` there is nothing to go forward to."
+    )]
     Forward {
         #[command(flatten)]
         stack: StackArgument,
@@ -193,13 +217,17 @@ pub enum Command {
         run: RunArguments,
     },
     /// Check what serves: instances, listeners, certificates, drift
-    #[command(after_help = "Examples:\n  landfall verify\n\nExit codes: 0 all good, 4 nothing serves, 5 something is not as it should be.")]
+    #[command(
+        after_help = "Examples:\n  landfall verify\n\nExit codes: 0 all good, 4 nothing serves, 5 something is not as it should be."
+    )]
     Verify {
         #[command(flatten)]
         stack: StackArgument,
     },
     /// Follow a run in progress, or answer what it asks
-    #[command(after_help = "Examples:\n  landfall resume\n  landfall resume --hook migrate=done\n  landfall resume --hook migrate=again\n  landfall resume --cancel")]
+    #[command(
+        after_help = "Examples:\n  landfall resume\n  landfall resume --hook migrate=done\n  landfall resume --hook migrate=again\n  landfall resume --cancel"
+    )]
     Resume {
         #[command(flatten)]
         stack: StackArgument,
@@ -211,7 +239,9 @@ pub enum Command {
         cancel: bool,
     },
     /// Stop everything that runs; the history stays
-    #[command(after_help = "Examples:\n  landfall down\n  landfall down --purge --yes     # and remove history, volumes and logs")]
+    #[command(
+        after_help = "Examples:\n  landfall down\n  landfall down --purge --yes     # and remove history, volumes and logs"
+    )]
     Down {
         #[command(flatten)]
         stack: StackArgument,
@@ -220,7 +250,9 @@ pub enum Command {
         purge: bool,
     },
     /// Remove old releases and what only they need
-    #[command(after_help = "Examples:\n  landfall prune --dry-run\n  landfall prune prod --keep 30 --yes")]
+    #[command(
+        after_help = "Examples:\n  landfall prune --dry-run\n  landfall prune prod --keep 30 --yes"
+    )]
     Prune {
         #[command(flatten)]
         stack: StackArgument,
@@ -250,7 +282,9 @@ pub enum Command {
     #[command(after_help = "Examples:\n  landfall schema > landfall.schema.json")]
     Schema,
     /// Print completions for a shell
-    #[command(after_help = "Examples:\n  landfall completions bash > /etc/bash_completion.d/landfall")]
+    #[command(
+        after_help = "Examples:\n  landfall completions bash > /etc/bash_completion.d/landfall"
+    )]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -260,9 +294,7 @@ pub enum Command {
     Reference,
     /// Be a shim
     #[command(hide = true)]
-    Shim {
-        folder: PathBuf,
-    },
+    Shim { folder: PathBuf },
     /// Become the program of an instance
     #[command(hide = true)]
     ShimExec {
@@ -312,7 +344,9 @@ pub struct UpArguments {
 #[derive(Debug, Subcommand)]
 pub enum CertCommand {
     /// Bring a certificate: its chain, leaf first, and its key
-    #[command(after_help = "Examples:\n  landfall cert import shop --chain fullchain.pem --key privkey.pem\n\nThe next `landfall up` uses it.")]
+    #[command(
+        after_help = "Examples:\n  landfall cert import shop --chain fullchain.pem --key privkey.pem\n\nThe next `landfall up` uses it."
+    )]
     Import {
         /// Its name in the file
         name: String,
@@ -343,7 +377,9 @@ pub enum AgentCommand {
     /// Let this program take the agent's place, while everything serves
     Restart,
     /// Print a systemd unit for it
-    #[command(after_help = "Examples:\n  landfall agent unit | sudo tee /etc/systemd/system/landfall.service\n  sudo systemctl enable --now landfall")]
+    #[command(
+        after_help = "Examples:\n  landfall agent unit | sudo tee /etc/systemd/system/landfall.service\n  sudo systemctl enable --now landfall"
+    )]
     Unit,
     /// Be the agent
     #[command(after_help = "This is what a unit runs.")]

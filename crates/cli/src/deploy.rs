@@ -8,9 +8,9 @@ use crate::signals::Interrupts;
 use landfall_agent::{Home, client, now};
 use landfall_config::{ArtifactSource, CertificateRequest, Resolved, ResolvedService};
 use landfall_model::{
-    Artifact, Bytes, Certificate, CertificateName, CertificateSource, Content, Digest, ExitCode, Finding,
-    FORMAT, Millis, Release, ReleaseNumber, Service, Severity, Source, StackId, Substitution,
-    Summary, Verb,
+    Artifact, Bytes, Certificate, CertificateName, CertificateSource, Content, Digest, ExitCode,
+    FORMAT, Finding, Millis, Release, ReleaseNumber, Service, Severity, Source, StackId,
+    Substitution, Summary, Verb,
 };
 use landfall_plan::{PLAN_FORMAT, Plan, Transition, changes, findings};
 use landfall_protocol::agent::{Apply, Base, Reply, Request};
@@ -212,7 +212,8 @@ async fn pack(
     resolved: &Resolved,
     output: &Output,
 ) -> Result<(BTreeMap<String, Artifact>, Packed)> {
-    let folder = tempfile::tempdir().map_err(|error| unexpected("make a temporary folder", &error))?;
+    let folder =
+        tempfile::tempdir().map_err(|error| unexpected("make a temporary folder", &error))?;
     let mut artifacts: BTreeMap<String, Artifact> = BTreeMap::new();
     let mut files = BTreeMap::new();
     for service in resolved.services.values() {

@@ -204,7 +204,15 @@ impl Output {
             self.version();
             for diagnostic in &found.0 {
                 let value = diagnostic.finding();
-                self.line(&Typed { kind: "finding", value: Placed { file: &source.name, line: diagnostic.line, column: diagnostic.column, finding: value } });
+                self.line(&Typed {
+                    kind: "finding",
+                    value: Placed {
+                        file: &source.name,
+                        line: diagnostic.line,
+                        column: diagnostic.column,
+                        finding: value,
+                    },
+                });
             }
         } else {
             eprintln!("{}", found.render(source, self.colour).trim_end());

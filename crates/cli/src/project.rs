@@ -27,13 +27,10 @@ fn find(global: &Global) -> Result<PathBuf> {
         return Ok(path.clone());
     }
     let here = std::env::current_dir().map_err(|error| unexpected("find this folder", &error))?;
-    here.ancestors()
-        .map(|folder| folder.join(FILE))
-        .find(|path| path.is_file())
-        .ok_or_else(|| {
-            usage(format!("there is no {FILE} here or in a folder above"))
-                .help("`landfall init` writes one, `--file` names one")
-        })
+    here.ancestors().map(|folder| folder.join(FILE)).find(|path| path.is_file()).ok_or_else(|| {
+        usage(format!("there is no {FILE} here or in a folder above"))
+            .help("`landfall init` writes one, `--file` names one")
+    })
 }
 
 fn diagnosed(found: &Diagnostics, source: &SourceFile, output: &Output) -> Failure {
@@ -58,8 +55,8 @@ impl Project {
         let folder = folder.unwrap_or(Path::new(".")).to_owned();
         let folder = std::fs::canonicalize(&folder).unwrap_or(folder);
         let source = SourceFile { name, text };
-        let config = landfall_config::parse(&source)
-            .map_err(|found| diagnosed(&found, &source, output))?;
+        let config =
+            landfall_config::parse(&source).map_err(|found| diagnosed(&found, &source, output))?;
         Ok(Self { folder, source, config })
     }
 
@@ -76,21 +73,18 @@ impl Project {
         let stacks = self.config.stacks();
         let list = || stacks.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", ");
         let stack: StackName = match (named, stacks.as_slice()) {
-            (Some(named), _) => stacks
-                .iter()
-                .find(|stack| stack.as_str() == named)
-                .copied()
-                .cloned()
-                .ok_or_else(|| {
-                    Failure::new(ExitCode::NotFound, format!("there is no stack `{named}`"))
-                        .help(format!("{} has {}", self.source.name, list()))
-                })?,
+            (Some(named), _) => {
+                stacks.iter().find(|stack| stack.as_str() == named).copied().cloned().ok_or_else(
+                    || {
+                        Failure::new(ExitCode::NotFound, format!("there is no stack `{named}`"))
+                            .help(format!("{} has {}", self.source.name, list()))
+                    },
+                )?
+            }
             (None, [only]) => (*only).clone(),
             (None, _) => {
-                return Err(usage("which stack?").help(format!(
-                    "name one of {}, or set LANDFALL_STACK",
-                    list()
-                )));
+                return Err(usage("which stack?")
+                    .help(format!("name one of {}, or set LANDFALL_STACK", list())));
             }
         };
         Ok(StackId { app: self.config.app().clone(), stack })
@@ -124,17 +118,10 @@ impl Project {
 
 /// The stack of a verb that needs no file when it is told everything: by the file if there is one,
 /// otherwise from what is on the host.
-pub async fn stack_here(
-    global: &Global,
-    output: &Output,
-    named: Option<&str>,
-) -> Result<StackId> {
+pub async fn stack_here(global: &Global, output: &Output, named: Option<&str>) -> Result<StackId> {
     if let Some((app, stack)) = named.and_then(|named| named.split_once('/')) {
         let bad = |error: landfall_model::NameError| usage(error.to_string());
-        return Ok(StackId {
-            app: app.parse().map_err(bad)?,
-            stack: stack.parse().map_err(bad)?,
-        });
+        return Ok(StackId { app: app.parse().map_err(bad)?, stack: stack.parse().map_err(bad)? });
     }
     if global.file.is_some() || find(global).is_ok() {
         return Project::open(global, output)?.stack(named);
@@ -181,7 +168,9 @@ pub async fn agent(output: &Output) -> Result<Connection> {
     if started {
         output.note(&format!("started the agent for {}", home.path().display()));
         if !output.interactive() {
-            output.note("it lasts until the next reboot; `landfall agent unit` prints a unit that lasts");
+            output.note(
+                "it lasts until the next reboot; `landfall agent unit` prints a unit that lasts",
+            );
         }
     }
     Ok(connection)

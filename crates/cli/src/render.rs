@@ -14,7 +14,11 @@ pub fn time(at: Timestamp) -> String {
     let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
     jiff::Timestamp::from_millisecond(millis).map_or_else(
         |_| at.0.to_string(),
-        |at| at.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        |at| {
+            at.to_zoned_datetime(jiff::tz::TimeZone::system())
+                .strftime("%Y-%m-%d %H:%M:%S")
+                .to_string()
+        },
     )
 }
 
@@ -45,7 +49,8 @@ fn number(release: Option<ReleaseNumber>) -> String {
 /// What the load balancer counted, in one line.
 pub fn measured(measured: &Measured) -> String {
     let Measured { requests, connections, lost, cut, errors, unavailable } = measured;
-    let mut text = format!("{requests} requests, {connections} connections, {lost} lost, {cut} cut");
+    let mut text =
+        format!("{requests} requests, {connections} connections, {lost} lost, {cut} cut");
     if *errors > 0 {
         let _ = write!(text, ", {errors} errors of the application");
     }
@@ -84,12 +89,18 @@ pub fn plan(plan: &Plan, output: &Output) -> String {
     let next = plan.head.map_or(ReleaseNumber(1), |(number, _)| number.next());
     if plan.changes.is_empty() {
         return match plan.serving {
-            Some(number) => format!("no changes: release {number} of {} serves just this", plan.stack),
+            Some(number) => {
+                format!("no changes: release {number} of {} serves just this", plan.stack)
+            }
             None => format!("nothing to run in {}", plan.stack),
         };
     }
     let _ = match plan.serving {
-        Some(serving) => writeln!(text, "{}: release {serving} serves; `up` would seal release {next}", plan.stack),
+        Some(serving) => writeln!(
+            text,
+            "{}: release {serving} serves; `up` would seal release {next}",
+            plan.stack
+        ),
         None => writeln!(text, "{}: nothing serves; `up` would seal release {next}", plan.stack),
     };
     text.push('\n');
@@ -147,7 +158,8 @@ pub fn status(stacks: &[StackStatus], now: Timestamp, output: &Output) -> String
 fn one(text: &mut String, status: &StackStatus, now: Timestamp, output: &Output) {
     let _ = match &status.serving {
         Some(serving) => {
-            let restores = serving.restores.map_or_else(String::new, |it| format!(", restores {it}"));
+            let restores =
+                serving.restores.map_or_else(String::new, |it| format!(", restores {it}"));
             let source = serving.source.revision.as_deref().map_or_else(String::new, |revision| {
                 let dirty = if serving.source.dirty { " with changes" } else { "" };
                 format!(", from {}{dirty}", revision.get(..10).unwrap_or(revision))

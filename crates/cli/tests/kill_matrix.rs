@@ -23,13 +23,14 @@ fn everything_recovers_from_every_kill() {
     let random = kills::random(&Random { program, seed: SEED, count, at_once: AT_ONCE });
     let random = random.expect("the programs");
     eprintln!("{}", kills::rounds(&random));
-    let wrong: Vec<String> = matrix
-        .iter()
-        .filter_map(|(row, result)| Some(format!("{row:?}: {}", result.as_ref().err()?)))
-        .chain(random.iter().filter_map(|(round, result)| {
-            Some(format!("{round:?}: {}", result.as_ref().err()?))
-        }))
-        .collect();
+    let wrong: Vec<String> =
+        matrix
+            .iter()
+            .filter_map(|(row, result)| Some(format!("{row:?}: {}", result.as_ref().err()?)))
+            .chain(random.iter().filter_map(|(round, result)| {
+                Some(format!("{round:?}: {}", result.as_ref().err()?))
+            }))
+            .collect();
     assert!(wrong.is_empty(), "{} are not in order:\n{}", wrong.len(), wrong.join("\n"));
     assert!(matrix.len() >= 25, "only {} rows", matrix.len());
     if whole {

@@ -4,9 +4,9 @@
 //! with [`Reply::Summary`], [`Reply::End`], [`Reply::Exit`] or [`Reply::Failed`].
 
 use landfall_model::{
-    Certificate, CertificateName, CertificateVersion, Content, Digest, Event, ExitCode, Finding, GroupId,
-    GroupStatus, ListenerName, ListenerProtocol, Measured, Millis, Outcome, ReleaseNumber, RunId,
-    ServiceName, Source, StackId, Summary, Timestamp, Verb,
+    Certificate, CertificateName, CertificateVersion, Content, Digest, Event, ExitCode, Finding,
+    GroupId, GroupStatus, ListenerName, ListenerProtocol, Measured, Millis, Outcome, ReleaseNumber,
+    RunId, ServiceName, Source, StackId, Summary, Timestamp, Verb,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -293,10 +293,7 @@ fn configuration(inner: &mut Inner) -> (Config, Problems) {
 }
 
 /// Sends a configuration with the sockets that the edge does not have yet.
-async fn send(
-    inner: &mut Inner,
-    config: &Config,
-) -> Result<BTreeMap<String, String>, EngineError> {
+async fn send(inner: &mut Inner, config: &Config) -> Result<BTreeMap<String, String>, EngineError> {
     let Some(mut edge) = inner.edge.take() else {
         return Err(failed("configure the edge", "it is gone"));
     };

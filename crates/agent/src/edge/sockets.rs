@@ -101,7 +101,10 @@ pub(crate) fn conflicts(
                         let what = host.map_or_else(String::new, |host| format!(" for {host}"));
                         problems.insert(
                             (stack.clone(), listener.name.clone()),
-                            format!("{}{what} already belongs to {owner} (listener {name})", listener.listen),
+                            format!(
+                                "{}{what} already belongs to {owner} (listener {name})",
+                                listener.listen
+                            ),
                         );
                     }
                     Some(_) => {}

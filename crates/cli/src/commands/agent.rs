@@ -61,15 +61,19 @@ async fn stop(home: &Home) -> Result<()> {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     if running(&process) {
-        return Err(Failure::new(ExitCode::Unknown, format!("the agent (pid {}) does not end", doctor.pid)));
+        return Err(Failure::new(
+            ExitCode::Unknown,
+            format!("the agent (pid {}) does not end", doctor.pid),
+        ));
     }
     Ok(())
 }
 
 /// Whether a process is there and no zombie.
 fn running(process: &Path) -> bool {
-    std::fs::read_to_string(process.join("stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
+    std::fs::read_to_string(process.join("stat")).is_ok_and(|stat| {
+        !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z')
+    })
 }
 
 fn metrics() -> Result<Option<SocketAddr>> {
@@ -106,7 +110,9 @@ pub fn be(session: bool) -> Result<ExitCode> {
         landfall_agent::serve(options).await.map(|()| ExitCode::Done).map_err(|error| {
             let exit = match &error {
                 AgentError::Running(_) => ExitCode::Locked,
-                AgentError::Store(landfall_store::StoreError::Corrupt { .. }) => ExitCode::Integrity,
+                AgentError::Store(landfall_store::StoreError::Corrupt { .. }) => {
+                    ExitCode::Integrity
+                }
                 _ => ExitCode::Unexpected,
             };
             Failure::new(exit, error.to_string())
@@ -135,8 +141,11 @@ fn unit(program: &Path, home: &Home) -> String {
     } else {
         ("~/.config/systemd/user/landfall.service", "default.target")
     };
-    let capability =
-        if root { "" } else { "# For ports below 1024 use a system unit with User= and:\n# AmbientCapabilities=CAP_NET_BIND_SERVICE\n" };
+    let capability = if root {
+        ""
+    } else {
+        "# For ports below 1024 use a system unit with User= and:\n# AmbientCapabilities=CAP_NET_BIND_SERVICE\n"
+    };
     format!(
         "# {place}\n[Unit]\nDescription=Landfall agent\nAfter=network-online.target\nWants=network-online.target\n\n[Service]\nExecStart={} agent run\nEnvironment=LANDFALL_HOME={}\nRestart=always\nRestartSec=1\n# Instances and the edge outlive the agent.\nKillMode=process\nDelegate=yes\nDelegateSubgroup=agent\nLimitNOFILE=1048576\nTasksMax=infinity\n{capability}\n[Install]\nWantedBy={target}\n",
         program.display(),

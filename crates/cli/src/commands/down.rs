@@ -19,7 +19,8 @@ pub async fn run(
         .and_then(|project| project.resolve(&stack, &Values::default(), output))
         .is_ok_and(|resolved| resolved.confirm);
     if purge {
-        output.confirm(&format!("Stop {stack} and remove its history, volumes and logs for ever?"))?;
+        output
+            .confirm(&format!("Stop {stack} and remove its history, volumes and logs for ever?"))?;
     } else if asks {
         output.confirm(&format!("Stop {stack}?"))?;
     }

@@ -19,9 +19,8 @@ pub async fn run(
     output: &Output,
 ) -> Result<ExitCode> {
     let stack = stack_here(global, output, stack.stack.as_deref()).await?;
-    let service = service
-        .parse()
-        .map_err(|error: landfall_model::NameError| usage(error.to_string()))?;
+    let service =
+        service.parse().map_err(|error: landfall_model::NameError| usage(error.to_string()))?;
     let mut connection = client::connect(&Home::find()).await?;
     connection.ask(&Request::Exec { stack, service, command }).await?;
     let (mut input, mut sender) = connection.split();
@@ -51,10 +50,7 @@ pub async fn run(
     std::process::exit(code);
 }
 
-async fn answers(
-    input: &mut (impl tokio::io::AsyncRead + Unpin),
-    output: &Output,
-) -> Result<i32> {
+async fn answers(input: &mut (impl tokio::io::AsyncRead + Unpin), output: &Output) -> Result<i32> {
     let broken = |error: frame::FrameError| unexpected("follow the command", &error);
     loop {
         let reply: Reply = frame::read_json(input).await.map_err(broken)?;

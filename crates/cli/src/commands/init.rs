@@ -11,8 +11,11 @@ use std::path::Path;
 pub fn run(folder: &Path, output: &Output) -> Result<ExitCode> {
     let target = folder.join(FILE);
     if target.exists() {
-        return Err(usage(format!("{} is there already, and is never overwritten", target.display()))
-            .help("edit it, or move it away first"));
+        return Err(usage(format!(
+            "{} is there already, and is never overwritten",
+            target.display()
+        ))
+        .help("edit it, or move it away first"));
     }
     if !folder.is_dir() {
         return Err(usage(format!("{} is no folder", folder.display())));
@@ -32,7 +35,9 @@ pub fn run(folder: &Path, output: &Output) -> Result<ExitCode> {
         output.note(&format!("· {note}"));
     }
     let next = "next: look through it, then `landfall check` and `landfall up`";
-    output.answer("init", &serde_json::json!({ "file": target, "notes": proposal.notes }), || next.into());
+    output.answer("init", &serde_json::json!({ "file": target, "notes": proposal.notes }), || {
+        next.into()
+    });
     output.done(ExitCode::Done);
     Ok::<_, Failure>(ExitCode::Done)
 }

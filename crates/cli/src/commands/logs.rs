@@ -53,7 +53,11 @@ pub async fn run(
                     "time": at, "group": group, "instance": instance, "error": error, "text": text,
                 });
                 output.answer("log", &value, || {
-                    let when = if wanted.timestamps { format!("{} ", render::time(at)) } else { String::new() };
+                    let when = if wanted.timestamps {
+                        format!("{} ", render::time(at))
+                    } else {
+                        String::new()
+                    };
                     format!("{when}{} {text}", output.paint(&instance, "36"))
                 });
             }

@@ -33,7 +33,11 @@ pub async fn status(global: &Global, stack: &StackArgument, output: &Output) -> 
     }
     let value = serde_json::json!({ "stacks": stacks });
     output.answer("status", &value, || {
-        if stacks.is_empty() { "nothing is here".into() } else { render::status(&stacks, now(), output) }
+        if stacks.is_empty() {
+            "nothing is here".into()
+        } else {
+            render::status(&stacks, now(), output)
+        }
     });
     output.done(ExitCode::Done);
     Ok(ExitCode::Done)
@@ -41,7 +45,8 @@ pub async fn status(global: &Global, stack: &StackArgument, output: &Output) -> 
 
 pub fn number(text: &str) -> Result<ReleaseNumber> {
     text.parse().map_err(|_| {
-        usage(format!("`{text}` is no release")).help("releases are numbers; `landfall history` lists them")
+        usage(format!("`{text}` is no release"))
+            .help("releases are numbers; `landfall history` lists them")
     })
 }
 
@@ -89,7 +94,8 @@ async fn serving(stack: &StackId) -> Result<ReleaseNumber> {
     let Reply::Base(base) = ask_running(&Request::Base { stack: stack.clone() }).await? else {
         return Err(odd());
     };
-    base.serving.ok_or_else(|| Failure::new(ExitCode::NotFound, format!("nothing of {stack} serves")))
+    base.serving
+        .ok_or_else(|| Failure::new(ExitCode::NotFound, format!("nothing of {stack} serves")))
 }
 
 pub async fn show(
@@ -116,10 +122,20 @@ pub async fn show(
             let _ = writeln!(text, "  restores: {restores}");
         }
         for it in &release.substitutions {
-            let _ = writeln!(text, "  {}: {} in place of {}, because {}", it.path, it.to, it.from, it.because);
+            let _ = writeln!(
+                text,
+                "  {}: {} in place of {}, because {}",
+                it.path, it.to, it.from, it.because
+            );
         }
         if let Some(outcome) = outcome {
-            let _ = writeln!(text, "  {}: {}, {}", outcome.verb, outcome.outcome, render::measured(&outcome.measured));
+            let _ = writeln!(
+                text,
+                "  {}: {}, {}",
+                outcome.verb,
+                outcome.outcome,
+                render::measured(&outcome.measured)
+            );
         }
         let all = changes(None, Some(&release.content));
         text.push('\n');

@@ -27,7 +27,8 @@ use tokio::runtime::{Builder, Runtime};
 
 /// A client waits for one thing at a time; agent and edge use every processor.
 fn runtime(processors: bool) -> Result<Runtime> {
-    let mut builder = if processors { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+    let mut builder =
+        if processors { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     builder.enable_all().build().map_err(|error| unexpected("start", &error))
 }
 
@@ -35,7 +36,9 @@ fn runtime(processors: bool) -> Result<Runtime> {
 pub fn hidden(command: &Command) -> Option<std::process::ExitCode> {
     match command {
         Command::Shim { folder } => Some(landfall_engine_local::shim::run(folder)),
-        Command::ShimExec { arguments } => Some(landfall_engine_local::shim::exec(arguments.clone())),
+        Command::ShimExec { arguments } => {
+            Some(landfall_engine_local::shim::exec(arguments.clone()))
+        }
         Command::Edge { socket, metrics } => Some(agent::edge(socket.clone(), *metrics)),
         _ => None,
     }
@@ -94,7 +97,9 @@ async fn client(arguments: Arguments, output: &Output) -> Result<ExitCode> {
         Command::Explain { topic } => explain::run(&topic, output),
         Command::Schema => {
             let schema = landfall_config::schema();
-            output.answer("schema", &serde_json::json!({ "json_schema": schema }), || format!("{schema:#}"));
+            output.answer("schema", &serde_json::json!({ "json_schema": schema }), || {
+                format!("{schema:#}")
+            });
             output.done(ExitCode::Done);
             Ok(ExitCode::Done)
         }

@@ -67,14 +67,19 @@ async fn planned(
     if let Some(path) = &wanted.out {
         deploy::send(&prepared.packed, output).await?;
         save(plan, path)?;
-        output.note(&format!("saved; `landfall up {} --plan {}` applies just this", stack.stack, path.display()));
+        output.note(&format!(
+            "saved; `landfall up {} --plan {}` applies just this",
+            stack.stack,
+            path.display()
+        ));
     }
     Ok(!plan.changes.is_empty())
 }
 
 /// Writes a plan; it may hold what the environment of a service holds, so only the owner reads it.
 fn save(plan: &Plan, path: &Path) -> Result<()> {
-    let text = serde_json::to_vec_pretty(plan).map_err(|error| unexpected("write the plan", &error))?;
+    let text =
+        serde_json::to_vec_pretty(plan).map_err(|error| unexpected("write the plan", &error))?;
     let mut target = std::fs::OpenOptions::new()
         .write(true)
         .create(true)

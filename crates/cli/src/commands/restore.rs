@@ -135,6 +135,21 @@ async fn undone(stack: &StackId, base: &Base) -> Result<ReleaseNumber> {
     })
 }
 
+/// A release comes back only while everything it needs is there.
+async fn whole(stack: &StackId, target: ReleaseNumber, old: &Shown) -> Result<()> {
+    let digests = old.release.content.blobs().into_iter().collect();
+    let Reply::Missing { digests } = ask_running(&Request::Missing { digests }).await? else {
+        return Err(odd());
+    };
+    let Some(digest) = digests.first() else { return Ok(()) };
+    let message = format!(
+        "release {target} of {stack} is not whole: the artifact {} is gone",
+        digest.short()
+    );
+    Err(Failure::new(ExitCode::NotFound, message)
+        .help("`landfall history` marks such releases; `landfall rollback --to N` takes another"))
+}
+
 async fn bring_back(
     global: &Global,
     stack: &StackId,
@@ -144,16 +159,22 @@ async fn bring_back(
     output: &Output,
 ) -> Result<ExitCode> {
     let old = fetch(stack, target).await?;
+    whole(stack, target, &old).await?;
     let (content, substitutions) = restore(&old.release, &base.certificates, now());
     let plan = make_plan(stack, verb, content, base)?;
     output.note(&format!("{verb} to release {target}"));
     output.note(&render::changes(&plan.changes, output));
     for it in &substitutions {
-        output.note(&format!("! {}: {} in place of {}, because {}", it.path, it.to, it.from, it.because));
+        output.note(&format!(
+            "! {}: {} in place of {}, because {}",
+            it.path, it.to, it.from, it.because
+        ));
     }
     deploy::report(&plan, output)?;
     if let Ok(project) = Project::open(global, output)
-        && project.resolve(stack, &crate::arguments::Values::default(), output).is_ok_and(|it| it.confirm)
+        && project
+            .resolve(stack, &crate::arguments::Values::default(), output)
+            .is_ok_and(|it| it.confirm)
     {
         output.confirm(&format!("Bring back release {target} of {stack}?"))?;
     }

@@ -26,7 +26,8 @@ pub async fn run(global: &Global, up: &UpArguments, output: &Output) -> Result<E
     {
         return Ok(code);
     }
-    let prepared = deploy::prepare(&project, &stack, &up.values, !up.expect_no_changes, output).await?;
+    let prepared =
+        deploy::prepare(&project, &stack, &up.values, !up.expect_no_changes, output).await?;
     let Prepared { plan, base, packed, confirm } = &prepared;
     deploy::report(plan, output)?;
     if let Some(code) = in_progress(&stack, plan, base, output).await? {
@@ -113,7 +114,9 @@ async fn refuse_failed(stack: &StackId, plan: &Plan, output: &Output) -> Result<
         };
         let request = Request::Show { stack: stack.clone(), number: suspect };
         let Ok(Reply::Release { release, .. }) = ask(output, &request).await else { continue };
-        let Ok(release) = serde_json::from_str::<landfall_model::Release>(&release) else { continue };
+        let Ok(release) = serde_json::from_str::<landfall_model::Release>(&release) else {
+            continue;
+        };
         if changes(Some(&release.content), Some(&plan.content)).is_empty() {
             let what = if back { "was rolled back" } else { "failed" };
             return Err(usage(format!("this is release {suspect} again, which {what}"))
@@ -124,7 +127,12 @@ async fn refuse_failed(stack: &StackId, plan: &Plan, output: &Output) -> Result<
 }
 
 /// Applies a saved plan, exactly, or says what moved since it was made.
-async fn planned(global: &Global, up: &UpArguments, path: &Path, output: &Output) -> Result<ExitCode> {
+async fn planned(
+    global: &Global,
+    up: &UpArguments,
+    path: &Path,
+    output: &Output,
+) -> Result<ExitCode> {
     let text = std::fs::read(path).map_err(|error| file("read", path, &error))?;
     let plan: Plan = serde_json::from_slice(&text)
         .map_err(|error| usage(format!("{} is no saved plan: {error}", path.display())))?;
@@ -170,7 +178,10 @@ async fn planned(global: &Global, up: &UpArguments, path: &Path, output: &Output
 
 fn moved(plan: &Plan, base: &Base) -> Result<()> {
     let number = |head: Option<(landfall_model::ReleaseNumber, landfall_model::Digest)>| {
-        head.map_or_else(|| "none".to_owned(), |(number, digest)| format!("{number} ({})", digest.short()))
+        head.map_or_else(
+            || "none".to_owned(),
+            |(number, digest)| format!("{number} ({})", digest.short()),
+        )
     };
     let what = if plan.head != base.head {
         format!("the newest release was {} and is {} now", number(plan.head), number(base.head))

@@ -22,8 +22,10 @@ pub async fn run(global: &Global, stack: &StackArgument, output: &Output) -> Res
     output.answer("verification", &serde_json::json!({ "checks": checks }), || {
         let mut text = String::new();
         for check in &checks {
-            let mark = if check.good { output.paint("✓", "32") } else { output.paint("✗", "31") };
-            let _ = writeln!(text, "{mark} {}: {}", check.name, check.message.replace('\n', "\n  "));
+            let mark =
+                if check.good { output.paint("✓", "32") } else { output.paint("✗", "31") };
+            let _ =
+                writeln!(text, "{mark} {}: {}", check.name, check.message.replace('\n', "\n  "));
         }
         text
     });

@@ -135,26 +135,32 @@ fn strike(world: &World, row: &Row, cli: u32) -> Result<(String, Instant), Strin
     Ok((killed, died))
 }
 
-/// Who dies: of instances and shims once a new one, once an old one.
+/// Who dies: of instances and shims once a new one, once an old one. While a hook runs it is the
+/// hook's, and everybody but its own process dies only after it has left its trace, so that a
+/// second run of it would show.
 fn victim(world: &World, row: &Row, cli: u32) -> Result<Process, String> {
     let deadline = Instant::now() + HOOK;
-    let hook = row.step == "hook" && row.moment == Moment::AfterEffect;
-    let hook = hook && matches!(row.victim, Victim::Instance | Victim::Shim);
+    let in_hook = row.step == "hook" && row.moment == Moment::AfterEffect;
+    let of_hook = in_hook && matches!(row.victim, Victim::Instance | Victim::Shim);
     loop {
+        let late = Instant::now() >= deadline;
         let candidates = world.candidates(row.victim, cli);
-        let of_hook = candidates
+        let hook = candidates
             .iter()
             .find(|it| it.instance.as_deref().is_some_and(|id| !id.starts_with("web-")));
-        let chosen = match of_hook {
+        let traced = row.victim == Victim::Instance
+            || world.hooks().keys().any(|release| *release > world.serving);
+        let chosen = match hook {
+            _ if in_hook && !traced && !late => None,
             Some(process) => Some(process),
-            None if hook && Instant::now() < deadline => None,
+            None if of_hook && !late => None,
             None if row.moment == Moment::AfterWrite => candidates.first(),
             None => candidates.last(),
         };
         if let Some(process) = chosen {
             return Ok(process.clone());
         }
-        if Instant::now() >= deadline {
+        if late {
             return Err(format!("no {} is there", row.victim));
         }
         std::thread::sleep(Duration::from_millis(5));

@@ -106,8 +106,9 @@ pub fn document(matrix: &Rows, random: &Rounds, seed: u64) -> String {
          - no release's hook ran twice,\n\
          - the next `landfall up` exits with 0, so nothing is locked.\n\n\
          A hook that dies with its shim has an unknown outcome: the run waits, and the row answers\n\
-         `landfall resume --hook migrate=done` or `=again` by what the hook left behind. A new\n\
-         instance that dies while it is watched under traffic makes the rollout go back. An agent\n\
+         `landfall resume --hook migrate=done` or `=again` by what the hook left behind. Whoever\n\
+         is killed while a hook runs is killed after it left its trace, so that a second run would\n\
+         show; only the hook's own process is killed at once. A new instance that dies while it is watched under traffic makes the rollout go back. An agent\n\
          that dies before the first entry of a run is written leaves a sealed release that was\n\
          never rolled out. *Seconds* are from the kill until all was found in order.\n\n\
          ## Every moment of every journal entry: {rows} rows\n\n{matrix}\n\
