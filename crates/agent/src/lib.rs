@@ -13,6 +13,7 @@ mod address;
 mod agent;
 mod authority;
 mod certificates;
+mod changes;
 pub mod client;
 mod clock;
 mod codes;
@@ -29,6 +30,7 @@ mod run;
 mod server;
 mod stack;
 mod status;
+mod streams;
 mod verify;
 
 pub use agent::{AgentError, Options, serve};

@@ -181,11 +181,24 @@ impl Stack {
         };
         let (run, _) = self.make_run(&record);
         let drive = self.drive(context, &run);
-        begin(&drive, &record).await.map_err(|error| {
-            Failure::new(ExitCode::Unexpected, format!("cannot begin: {}", chain(&error)))
-        })?;
+        if let Err(error) = begin(&drive, &record).await
+            && !self.begun(&record).await
+        {
+            let message = format!("cannot begin: {}", chain(&error));
+            return Err(Failure::new(ExitCode::Unexpected, message).help(
+                "should the next try fail as well, `landfall agent restart` looks at the journal again",
+            ));
+        }
         self.inner().last = Some(record.clone());
         Ok(self.spawn(record, from, wanted.to))
+    }
+
+    /// Whether the journal's last entry is this one although its writing seemed to fail: the store
+    /// had it, and only the answers were lost.
+    async fn begun(&self, record: &Record) -> bool {
+        let last = self.shared.store.last_entry(&self.id).await;
+        let Ok(Some((_, bytes))) = last else { return false };
+        serde_json::from_slice::<Record>(&bytes).is_ok_and(|stands| stands == *record)
     }
 
     fn make_run(&self, record: &Record) -> (Arc<Run>, mpsc::Receiver<Command>) {

@@ -156,6 +156,8 @@ pub async fn drive(
         let Some((state, because)) = next(&record.state, &drive.context, now, &input) else {
             if let Some(Command::Cancel(_)) = command {
                 tell(drive, &record, Level::Warning, "too late to cancel: finishing".into());
+                // It may wait for a person still, and whoever listens is told so again.
+                (drive.written)(&record);
             }
             continue;
         };

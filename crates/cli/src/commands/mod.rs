@@ -104,7 +104,7 @@ async fn client(arguments: Arguments, output: &Output) -> Result<ExitCode> {
             Ok(ExitCode::Done)
         }
         Command::Completions { shell } => {
-            let mut command = Arguments::command();
+            let mut command = offered();
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, "landfall", &mut script);
             output.text("completions", &String::from_utf8_lossy(&script));
@@ -118,4 +118,11 @@ async fn client(arguments: Arguments, output: &Output) -> Result<ExitCode> {
             Ok(ExitCode::Unexpected)
         }
     }
+}
+
+/// The command line without what is hidden, which completions for some shells offer all the same.
+fn offered() -> clap::Command {
+    let whole = Arguments::command();
+    let shown = whole.get_subcommands().filter(|it| !it.is_hide_set()).cloned();
+    clap::Command::new("landfall").args(whole.get_arguments().cloned()).subcommands(shown)
 }

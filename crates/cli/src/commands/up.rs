@@ -101,7 +101,16 @@ async fn refuse_failed(stack: &StackId, plan: &Plan, output: &Output) -> Result<
         return Ok(());
     }
     let request = Request::History { stack: stack.clone(), before: None, limit: REMEMBERED };
-    let Reply::History { entries } = ask(output, &request).await? else { return Err(odd()) };
+    let entries = match ask(output, &request).await {
+        Ok(Reply::History { entries }) => entries,
+        Ok(_) => return Err(odd()),
+        // An old release that is damaged does not keep a new one from coming.
+        Err(failure) if failure.exit == ExitCode::Integrity => {
+            output.note(&format!("! cannot look whether this failed before: {}", failure.message));
+            return Ok(());
+        }
+        Err(failure) => return Err(failure),
+    };
     for entry in entries {
         let Some(outcome) = &entry.outcome else { continue };
         let back = outcome.verb == Verb::Rollback && outcome.outcome == Outcome::Succeeded;
