@@ -269,6 +269,8 @@ fn content(
         let artifact = artifacts.get(&artifact_key(&service.artifact)).cloned();
         Service {
             artifact: artifact.expect("every service's artifact was packed"),
+            image: None,
+            port: None,
             command: service.command,
             replicas: service.replicas,
             env: service.env,

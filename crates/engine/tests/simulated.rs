@@ -43,6 +43,8 @@ fn service(env: &[(&str, &str)]) -> Service {
             size: Bytes(1),
             path: "./dist".into(),
         },
+        image: None,
+        port: None,
         command: vec!["./web".into()],
         replicas: 1,
         env: env.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),

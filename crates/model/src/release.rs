@@ -133,6 +133,12 @@ pub enum CertificateSource {
 pub struct Service {
     /// What it runs from.
     pub artifact: Artifact,
+    /// The OCI image that holds the artifact, by digest, for engines that run containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The port it listens on where it has an address of its own; elsewhere the engine chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
     /// The program and its arguments; a relative program is looked up in the artifact first.
     pub command: Vec<String>,
     /// How many instances.

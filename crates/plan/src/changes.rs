@@ -165,6 +165,12 @@ fn words(command: &[String]) -> String {
 fn flatten_service(lines: &mut BTreeMap<String, String>, path: &str, service: &Service) {
     let mut put = |key: &str, value: String| lines.insert(format!("{path}.{key}"), value);
     put("artifact", format!("{} ({})", service.artifact.path, service.artifact.digest.short()));
+    if let Some(image) = &service.image {
+        put("image", image.clone());
+    }
+    if let Some(port) = service.port {
+        put("port", port.to_string());
+    }
     put("command", words(&service.command));
     put("replicas", service.replicas.to_string());
     put("overlap", service.overlap.to_string());

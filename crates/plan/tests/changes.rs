@@ -56,6 +56,8 @@ fn service() -> Service {
             size: Bytes(10),
             path: "./dist".into(),
         },
+        image: None,
+        port: None,
         command: vec!["./shop".into(), "serve all".into()],
         replicas: 2,
         env: BTreeMap::from([("LOG".into(), "info".into())]),

@@ -26,6 +26,8 @@ fn service(makeup: &Makeup) -> Service {
             size: Bytes(1),
             path: "./dist".into(),
         },
+        image: None,
+        port: None,
         command: vec!["./web".into()],
         replicas: makeup.replicas,
         env: BTreeMap::new(),

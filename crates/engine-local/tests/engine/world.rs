@@ -270,6 +270,8 @@ fn clear_away(run: &Path) {
 pub fn service(command: &[&str]) -> Service {
     Service {
         artifact: Artifact { digest: artifact(), size: Bytes(1), path: "./dist".into() },
+        image: None,
+        port: None,
         command: command.iter().map(|word| (*word).to_owned()).collect(),
         replicas: 1,
         env: BTreeMap::from([("COLOUR".to_owned(), "green".to_owned())]),

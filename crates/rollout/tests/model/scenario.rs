@@ -129,6 +129,8 @@ impl Scenario {
                 size: Bytes(1),
                 path: "./dist".into(),
             },
+            image: None,
+            port: None,
             command: vec!["./web".into()],
             replicas: self.replicas,
             env: BTreeMap::new(),

@@ -69,6 +69,8 @@ pub fn release(stack: &StackId, number: u64, blobs: &[Digest]) -> Release {
 fn service(digest: Digest) -> Service {
     Service {
         artifact: Artifact { digest, size: Size(4), path: "./dist".to_owned() },
+        image: None,
+        port: None,
         command: vec!["./shop".to_owned(), "serve".to_owned()],
         replicas: 2,
         env: BTreeMap::from([("LOG".to_owned(), "info".to_owned())]),
