@@ -3,12 +3,16 @@
 //! [`propose`] only looks and guesses; the text that it gives always parses. What it guessed, and
 //! what somebody should look at, is in the notes.
 
+mod command;
 mod containers;
+mod dependencies;
 mod node;
 mod python;
 mod rust;
 mod write;
 
+use command::Command;
+use dependencies::Dependencies;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +25,8 @@ pub trait Folder {
     fn name(&self) -> String;
     /// The text of a file in it, when there is one that is text and not too large.
     fn read(&self, path: &str) -> Option<String>;
+    /// Whether there is such a file, of any size.
+    fn has(&self, path: &str) -> bool;
 }
 
 /// A folder on this machine.
@@ -51,6 +57,10 @@ impl Folder for DiskFolder {
         }
         std::fs::read_to_string(path).ok()
     }
+
+    fn has(&self, path: &str) -> bool {
+        self.root.join(path).is_file()
+    }
 }
 
 /// A folder in memory.
@@ -69,6 +79,10 @@ impl Folder for Listing {
 
     fn read(&self, path: &str) -> Option<String> {
         self.files.get(path).cloned()
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.files.contains_key(path)
     }
 }
 
@@ -89,7 +103,28 @@ struct Sketch {
     services: Vec<Guess>,
     /// Commands before traffic moves, by name.
     hooks: Vec<(String, Command)>,
+    /// Commands before `landfall up`, which packs what they make.
+    prepare: Vec<String>,
+    /// Files that were looked into for more than the one that was recognised.
+    used: Vec<&'static str>,
+    /// What the file itself says above the services.
+    remarks: Vec<String>,
     notes: Vec<String>,
+}
+
+impl Sketch {
+    /// Packs these dependencies with every service.
+    fn install(&mut self, dependencies: Dependencies) {
+        let Dependencies { file, commands, include, exclude, env, runs: _, notes } = dependencies;
+        for service in &mut self.services {
+            service.include.extend(include.iter().cloned());
+            service.exclude.extend(exclude.iter().cloned());
+            service.env.extend(env.iter().cloned());
+        }
+        self.used.push(file);
+        self.prepare.extend(commands);
+        self.notes.extend(notes);
+    }
 }
 
 /// A service.
@@ -101,6 +136,7 @@ struct Guess {
     include: Vec<String>,
     exclude: Vec<String>,
     command: Command,
+    env: Vec<(String, String)>,
     /// Whether traffic goes to it.
     served: bool,
 }
@@ -112,36 +148,11 @@ impl Guess {
             name: "web".to_owned(),
             artifact: ".".to_owned(),
             include: Vec::new(),
-            exclude: vec![".env".to_owned()],
+            // A new word in `landfall.yaml` is no new artifact.
+            exclude: vec![".env".to_owned(), "landfall.yaml".to_owned()],
             command,
+            env: Vec::new(),
             served: true,
-        }
-    }
-}
-
-/// A command as it will be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Command {
-    /// A program and its arguments.
-    Words(Vec<String>),
-    /// What only a shell can run.
-    Shell(String),
-}
-
-impl Command {
-    fn words<const N: usize>(words: [&str; N]) -> Self {
-        Self::Words(words.iter().map(|word| (*word).to_owned()).collect())
-    }
-
-    /// A line as a shell would read it, without the shell where that is the same.
-    fn line(text: &str) -> Self {
-        match crate::decode::split_words(text) {
-            Some(words) if !words.is_empty() => Self::Words(words),
-            // `exec` puts the program in the shell's place, so that it gets the stop signal.
-            _ if text.contains(['|', ';', '&', '(', '<', '>']) || text.starts_with("exec ") => {
-                Self::Shell(text.trim().to_owned())
-            }
-            _ => Self::Shell(format!("exec {}", text.trim())),
         }
     }
 }
@@ -173,16 +184,34 @@ pub fn propose(folder: &dyn Folder) -> Proposal {
                 found = Some(sketch);
             }
             Some(first) => {
-                first.notes.push(format!("`{file}` is there as well, and was not used."));
+                first.notes.extend(beside(first, file));
                 first.name = first.name.take().or(sketch.name);
             }
         }
     }
-    let sketch = found.unwrap_or_else(unknown);
+    let mut sketch = found.unwrap_or_else(unknown);
+    if !sketch.prepare.is_empty() {
+        sketch.notes.push(format!(
+            "Before `landfall up`, which packs what is there: `{}`.",
+            sketch.prepare.join("`, then `")
+        ));
+    }
     let app = name_from(sketch.name.as_deref().unwrap_or_default())
         .or_else(|| name_from(&folder.name()))
         .unwrap_or_else(|| "app".to_owned());
     Proposal { yaml: write::yaml(&app, &sketch), notes: sketch.notes }
+}
+
+/// What is said of a second file that could have been recognised.
+fn beside(first: &Sketch, file: &str) -> Option<String> {
+    if first.used.contains(&file) {
+        return None;
+    }
+    let why = match file {
+        "Dockerfile" => format!(": {}", containers::NO_IMAGES),
+        _ => ".".to_owned(),
+    };
+    Some(format!("`{file}` is there as well, and was not used{why}"))
 }
 
 fn unknown() -> Sketch {

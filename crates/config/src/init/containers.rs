@@ -1,10 +1,16 @@
 //! Files that name processes themselves: Procfile and Dockerfile.
 
-use super::{Command, Folder, Guess, Sketch, name_from};
+use super::command::Runs;
+use super::{Command, Folder, Guess, Sketch, dependencies, name_from};
+
+/// What is said of container images.
+pub(super) const NO_IMAGES: &str = "Landfall cannot run container images yet. They come with the Kubernetes engine, and later on a host.";
 
 /// A Procfile: one process a line, `web` has the traffic, `release` runs before a release.
 pub(super) fn procfile(folder: &dyn Folder) -> Option<Sketch> {
     let text = folder.read("Procfile")?;
+    let dependencies = dependencies::of(folder);
+    let runs: Runs = dependencies.iter().flat_map(|it| it.runs.clone()).collect();
     let mut sketch = Sketch::default();
     for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
         let Some((name, command)) = line.split_once(':') else { continue };
@@ -13,7 +19,7 @@ pub(super) fn procfile(folder: &dyn Folder) -> Option<Sketch> {
         if command.is_empty() || taken {
             continue;
         }
-        let command = Command::line(command);
+        let command = Command::line_with(command, &runs);
         if name == "release" {
             sketch.hooks.push((name, command));
             continue;
@@ -34,6 +40,9 @@ pub(super) fn procfile(folder: &dyn Folder) -> Option<Sketch> {
                 .to_owned(),
         );
     }
+    for dependencies in dependencies {
+        sketch.install(dependencies);
+    }
     Some(sketch)
 }
 
@@ -53,17 +62,23 @@ pub(super) fn dockerfile(folder: &dyn Folder) -> Option<Sketch> {
     let command = match (entry, arguments) {
         (Some(Command::Words(mut entry)), Some(Command::Words(arguments))) => {
             entry.extend(arguments);
-            Command::Words(entry)
+            Some(Command::Words(entry))
         }
-        (Some(entry), _) => entry,
-        (None, Some(command)) => command,
-        (None, None) => return None,
+        (entry, arguments) => entry.or(arguments),
     };
-    let notes = vec![
-        "The command is the one of the `Dockerfile`, but it runs on the machine itself, not in a container: container images are not part of this version.".to_owned(),
-        "What the `Dockerfile` builds or installs must be in `artifact` or on the machine.".to_owned(),
+    let taken = match command {
+        Some(_) => "The command is the one of the `Dockerfile`, but it runs on the machine itself.",
+        None => "The `Dockerfile` names no command: correct `command` by hand.",
+    };
+    let remarks = vec![
+        NO_IMAGES.to_owned(),
+        "What the `Dockerfile` builds or installs must be in `artifact` or on the machine."
+            .to_owned(),
     ];
-    Some(Sketch { services: vec![Guess::web(command)], notes, ..Sketch::default() })
+    let mut notes = remarks.clone();
+    notes.insert(1, taken.to_owned());
+    let web = Guess::web(command.unwrap_or_else(|| Command::words(["./server"])));
+    Some(Sketch { services: vec![web], remarks, notes, ..Sketch::default() })
 }
 
 fn instruction(rest: &str) -> Option<Command> {

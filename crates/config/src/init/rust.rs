@@ -11,12 +11,11 @@ pub(super) fn cargo(folder: &dyn Folder) -> Option<Sketch> {
         exclude: Vec::new(),
         ..Guess::web(Command::Words(vec![format!("./{program}")]))
     };
-    let notes = vec![
-        "Run `cargo build --release` before `landfall up`: Landfall packs what is there."
-            .to_owned(),
-        "The program must listen on the `HOST` and `PORT` of its environment.".to_owned(),
-    ];
-    Some(Sketch { name: Some(package), services: vec![web], notes, ..Sketch::default() })
+    let notes =
+        vec!["The program must listen on the `HOST` and `PORT` of its environment.".to_owned()];
+    let prepare = vec!["cargo build --release".to_owned()];
+    let name = Some(package);
+    Some(Sketch { name, services: vec![web], prepare, notes, ..Sketch::default() })
 }
 
 /// The text of a key in a section of a TOML file, as far as a first look goes.

@@ -53,6 +53,42 @@ fn node_is_recognised() {
 }
 
 #[test]
+fn what_npm_only_starts_is_started_without_it() {
+    let package = |start: &str, more: &str| {
+        let text = format!(
+            r#"{{ "scripts": {{ "start": "{start}"{more} }}, "dependencies": {{ "serve": "1" }} }}"#
+        );
+        proposed("x", &[("package.json", &text), ("package-lock.json", "{}")]).yaml
+    };
+    let yaml = package("serve -l ${PORT:-80}", "");
+    assert!(yaml.contains("exec node_modules/.bin/serve -l $${PORT:-80}"), "{yaml}");
+    assert!(yaml.contains("#   npm ci --omit=dev\n"), "{yaml}");
+    let through_npm = "command: [npm, run, ";
+    assert!(package("serve", r#", "prestart": "./prepare""#).contains(through_npm));
+    assert!(package("serve && ./more", "").contains(through_npm));
+    assert!(package("server", "").contains(through_npm));
+    let text = r#"{ "scripts": { "start": "node x" }, "dependencies": { "x": "1" } }"#;
+    let locked = |lock| proposed("x", &[("package.json", text), (lock, "")]).yaml;
+    assert!(locked("yarn.lock").contains("#   yarn install --frozen-lockfile\n"));
+    assert!(locked("pnpm-lock.yaml").contains("#   pnpm install --frozen-lockfile\n"));
+    assert!(locked("other").contains("#   npm install\n"));
+}
+
+#[test]
+fn a_procfile_runs_what_is_packed() {
+    let text = "web: http-server -p $PORT\n";
+    let package = r#"{ "dependencies": { "http-server": "14" } }"#;
+    let proposal = proposed("x", &[("Procfile", text), ("package.json", package)]);
+    assert!(proposal.yaml.contains("include: [node_modules]"), "{}", proposal.yaml);
+    assert!(proposal.yaml.contains("exec node_modules/.bin/http-server"), "{}", proposal.yaml);
+    let project = "[project]\nname = \"shop\"\n";
+    let files = [("Procfile", "web: python run.py"), ("pyproject.toml", project)];
+    let proposal = proposed("x", &files);
+    assert!(proposal.yaml.contains("command: [python3, run.py]"), "{}", proposal.yaml);
+    assert!(proposal.yaml.contains("--target .vendor .\n"), "{}", proposal.yaml);
+}
+
+#[test]
 fn rust_is_recognised() {
     let text = "[package]\nname = \"shop\"\nversion = \"1.0.0\"\n[dependencies]\n";
     snapshot("init-rust", &proposed("x", &[("Cargo.toml", text)]));
@@ -65,10 +101,12 @@ fn python_is_recognised() {
     let text = "[project]\nname = \"shop\"\ndependencies = [\"fastapi>=0.1\"]\n";
     snapshot("init-python", &proposed("x", &[("pyproject.toml", text), ("main.py", "")]));
     let text = "[project]\nname = \"shop\"\n[project.scripts]\nshopd = \"shop:main\"\n";
-    assert!(proposed("x", &[("pyproject.toml", text)]).yaml.contains("command: [shopd]"));
+    let proposal = proposed("x", &[("pyproject.toml", text)]);
+    assert!(proposal.yaml.contains("command: [python3, .vendor/bin/shopd]"), "{}", proposal.yaml);
     let manage = "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'mysite.settings')";
     let proposal = proposed("x", &[("requirements.txt", "Django==5\n"), ("manage.py", manage)]);
     assert!(proposal.yaml.contains("gunicorn mysite.wsgi"), "{}", proposal.yaml);
+    assert!(proposal.notes.iter().any(|note| note.starts_with("`gunicorn` starts it and is not")));
     let proposal = proposed("x", &[("requirements.txt", "requests\n"), ("server.py", "")]);
     assert!(proposal.yaml.contains("command: [python3, server.py]"));
 }
@@ -79,6 +117,13 @@ fn a_dockerfile_is_recognised() {
     snapshot("init-docker", &proposed("shop", &[("Dockerfile", text)]));
     let proposal = proposed("shop", &[("Dockerfile", "FROM x\nCMD ./shop --port ${PORT:-80}\n")]);
     assert!(proposal.yaml.contains("exec ./shop --port $${PORT:-80}"), "{}", proposal.yaml);
+    let files = [("Dockerfile", "FROM x\n")];
+    let proposal = proposed("shop", &files);
+    assert!(proposal.notes.iter().any(|note| note.contains("names no command")));
+    assert!(proposal.yaml.contains("# Landfall cannot run container images yet."));
+    let files = [("Procfile", "web: ./shop"), ("Dockerfile", "FROM x\nCMD y\n")];
+    let notes = proposed("shop", &files).notes.join("\n");
+    assert!(notes.contains("`Dockerfile` is there as well, and was not used: Landfall cannot run"));
 }
 
 #[test]

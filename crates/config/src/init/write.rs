@@ -3,6 +3,16 @@
 use super::{Command, Guess, Sketch};
 use std::fmt::Write;
 
+/// What a service with traffic may have besides.
+const WEB: &str = "    # health: /healthz      # without it, the port must take a connection
+    # replicas: 2
+";
+/// The same for one without variables.
+const WEB_ENV: &str = "    # health: /healthz      # without it, the port must take a connection
+    # replicas: 2
+    # env: { LOG: info }     # HOST and PORT are given
+";
+
 /// Writes the file. Everything in it that comes from the folder is quoted where it must be.
 pub(super) fn yaml(app: &str, sketch: &Sketch) -> String {
     let mut text = format!(
@@ -16,9 +26,10 @@ app: {app}
 # options:
 #   replicas: {{ type: integer, default: 2, min: 1, max: 50 }}
 
-services:
 "
     );
+    write_before(&mut text, sketch);
+    text.push_str("services:\n");
     for service in &sketch.services {
         write_service(&mut text, service);
     }
@@ -41,8 +52,21 @@ stacks:
     text
 }
 
+/// What somebody has to know or do before the services can run.
+fn write_before(text: &mut String, sketch: &Sketch) {
+    for remark in &sketch.remarks {
+        push(text, format_args!("# {remark}\n"));
+    }
+    if !sketch.prepare.is_empty() {
+        text.push_str("# Before `landfall up`, which packs what is there:\n");
+    }
+    for command in &sketch.prepare {
+        push(text, format_args!("#   {command}\n"));
+    }
+}
+
 fn write_service(text: &mut String, service: &Guess) {
-    let Guess { name, artifact, include, exclude, command, served } = service;
+    let Guess { name, artifact, include, exclude, command, env, served } = service;
     let mut keys = vec![format!("path: {}", scalar(artifact))];
     for (key, patterns) in [("include", include), ("exclude", exclude)] {
         if !patterns.is_empty() {
@@ -53,13 +77,20 @@ fn write_service(text: &mut String, service: &Guess) {
         [_] => scalar(artifact),
         _ => format!("{{ {} }}", keys.join(", ")),
     };
-    let more = if *served {
-        "    # health: /healthz      # without it, the port must take a connection\n    # replicas: 2\n    # env: { LOG: info }     # HOST and PORT are given\n"
-    } else {
-        "    # overlap: false        # when two releases of it must never run at once\n"
-    };
     let command = written(command);
-    push(text, format_args!("  {name}:\n    artifact: {artifact}\n    command: {command}\n{more}"));
+    push(text, format_args!("  {name}:\n    artifact: {artifact}\n    command: {command}\n"));
+    if !env.is_empty() {
+        let env: Vec<String> =
+            env.iter().map(|(name, value)| format!("{name}: {}", scalar(value))).collect();
+        push(text, format_args!("    env: {{ {} }}\n", env.join(", ")));
+    }
+    text.push_str(match (*served, env.is_empty()) {
+        (false, _) => {
+            "    # overlap: false        # when two releases of it must never run at once\n"
+        }
+        (true, false) => WEB,
+        (true, true) => WEB_ENV,
+    });
 }
 
 fn write_hooks(text: &mut String, sketch: &Sketch, service: &str) {
