@@ -84,3 +84,26 @@ fn a_home_that_others_cannot_reach_is_said() {
         landfall_testkit::processes::kill(process.pid);
     }
 }
+
+#[test]
+fn a_program_that_the_service_cannot_reach_is_said() {
+    if !is_root() {
+        return;
+    }
+    let mut world = World::new();
+    let private = world.host.path("private");
+    std::fs::create_dir_all(private.join("bin")).expect("a folder");
+    std::fs::copy(world.host.project().join("dist/shop"), private.join("bin/keeper"))
+        .expect("copied");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(&private, mode).expect("a mode");
+    let search = std::env::var("PATH").expect("a PATH");
+    world.host.set("PATH", format!("{}:{search}", private.join("bin").display()));
+    world.write(&crate::world::Shop { command: "[keeper, serve]", ..crate::world::SHOP });
+    let said = world.host.run(&["up"]).expect(4).stderr;
+    let words = format!("may not enter {}:", private.display());
+    assert!(
+        said.contains("cannot run `keeper`: Permission denied") && said.contains(&words),
+        "{said}"
+    );
+}

@@ -108,7 +108,36 @@ fn replace(spec: &Spec, arguments: &Arguments) -> String {
         command.env(EXEC_MARKER, &spec.id);
     }
     let error = command.exec();
-    format!("cannot run `{}`: {error}", program.to_string_lossy())
+    let mut why = format!("cannot run `{}`: {error}", program.to_string_lossy());
+    if error.kind() == std::io::ErrorKind::PermissionDenied
+        && let Some(user) = spec.user
+        && let Some(folder) = closed_folder(Path::new(program), spec)
+    {
+        let folder = folder.display();
+        why.push_str(&format!(
+            "; the service's own user, {user}, may not enter {folder}: install the program where every user may run it"
+        ));
+    }
+    why
+}
+
+/// The first folder on the way to a program that this process may not enter: on the way to every
+/// place where it is looked for, when only its name is given.
+fn closed_folder(program: &Path, spec: &Spec) -> Option<PathBuf> {
+    let bare = program.components().count() == 1;
+    let search =
+        if bare { spec.env.get("PATH").map(String::as_str).unwrap_or_default() } else { "" };
+    let places = std::env::split_paths(search).map(|folder| folder.join(program));
+    let own = (!bare).then(|| program.to_owned());
+    places.chain(own).find_map(|place| {
+        // Looking at something fails when the folder around it cannot be entered.
+        let denied = |path: &&Path| {
+            std::fs::symlink_metadata(path)
+                .is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+        };
+        let outermost = place.ancestors().filter(denied).last()?;
+        outermost.parent().map(Path::to_owned)
+    })
 }
 
 /// A bare name is looked up in the artifact first, then in `PATH`.
