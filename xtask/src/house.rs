@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("engine", &["model"]),
     ("rollout", &["model", "plan", "engine", "store"]),
     ("engine-local", &["model", "engine", "protocol"]),
+    ("engine-kubernetes", &["model", "engine"]),
     ("edge", &["model", "protocol", "tls-policy"]),
     ("agent", &["model", "plan", "engine", "engine-local", "protocol", "rollout", "store"]),
     ("cli", &["model", "config", "plan", "protocol", "store", "agent", "edge", "engine-local"]),

@@ -1,0 +1,276 @@
+//! Brings the objects of a stack into the desired state: makes, changes, then removes.
+//!
+//! Each change carries the resource version that was seen after the fence had been raised, so a
+//! writer whose fence fell behind is refused for everything that its successor has touched; and a
+//! successor touches everything once, because the first thing of a reign is to write its epoch on
+//! every object.
+
+use crate::error::{self, Refusal, refusal};
+use crate::fence;
+use crate::objects::{
+    self, DRAIN, FENCE, HASH, Kind, MANAGED_BY, Object, STACK, fence_name, group_name, stack_label,
+};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
+    PostParams, Preconditions, PropagationPolicy,
+};
+use kube::{Api, Client, ResourceExt};
+use landfall_engine::EngineError;
+use landfall_model::{Desired, Fence, Millis, StackId};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How often an object may change under one's hands before it is given up.
+const TRIES: u32 = 20;
+
+/// A namespace, as far as one stack goes.
+pub(crate) struct Place<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) namespace: &'a str,
+    pub(crate) stack: &'a StackId,
+    pub(crate) fence: Fence,
+    /// Take fields that another manager owns.
+    pub(crate) take_ownership: bool,
+}
+
+/// What stands after an apply: each object with the hash of what was written, and what is gone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Standing {
+    pub(crate) there: BTreeMap<(Kind, String), String>,
+    pub(crate) gone: BTreeSet<(Kind, String)>,
+}
+
+pub(crate) fn api(client: &Client, namespace: &str, kind: Kind) -> Api<DynamicObject> {
+    let (group, version) = match kind {
+        Kind::ConfigMap | Kind::Service => ("", "v1"),
+        Kind::PodDisruptionBudget => ("policy", "v1"),
+        Kind::Job => ("batch", "v1"),
+        Kind::Deployment => ("apps", "v1"),
+    };
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind.word()));
+    Api::namespaced_with(client.clone(), namespace, &resource)
+}
+
+impl Place<'_> {
+    fn api(&self, kind: Kind) -> Api<DynamicObject> {
+        api(self.client, self.namespace, kind)
+    }
+
+    fn maps(&self) -> Api<ConfigMap> {
+        Api::namespaced(self.client.clone(), self.namespace)
+    }
+
+    /// Raises the fence, then makes everything as it is desired.
+    pub(crate) async fn apply(&self, mut desired: Desired) -> Result<Standing, EngineError> {
+        fence::raise(&self.maps(), self.stack, self.fence).await?;
+        let mut seen = self.seen().await?;
+        // The pods of a group stay as they were made: another drain would replace all of them.
+        for (id, group) in &mut desired.groups {
+            let key = (Kind::Deployment, group_name(self.stack, id));
+            let made = seen.get(&key).and_then(|old| old.annotations().get(DRAIN)?.parse().ok());
+            group.drain = made.map_or(group.drain, Millis);
+        }
+        let objects = objects::objects(&desired);
+        let mut standing = Standing::default();
+        for object in &objects {
+            let key = (object.kind, object.name.clone());
+            let hash = objects::hash_of(object);
+            self.bring_about(object, &hash, seen.remove(&key)).await?;
+            standing.there.insert(key, hash);
+        }
+        // What is left belongs to the stack and is not desired: last made, first gone.
+        for ((kind, name), old) in seen.into_iter().rev() {
+            self.remove(kind, &name, old).await?;
+            standing.gone.insert((kind, name));
+        }
+        fence::still(&self.maps(), self.stack, self.fence).await?;
+        Ok(standing)
+    }
+
+    /// Every object of the stack.
+    async fn seen(&self) -> Result<BTreeMap<(Kind, String), DynamicObject>, EngineError> {
+        let ours = ListParams::default().labels(&format!("{STACK}={}", stack_label(self.stack)));
+        let lists = Kind::ALL.map(|kind| {
+            let (api, ours) = (self.api(kind), ours.clone());
+            async move {
+                let list = api.list(&ours).await;
+                list.map(|list| (kind, list.items)).map_err(|error| {
+                    error::failed(format!("list the {}s of {}", kind.word(), self.stack), &error)
+                })
+            }
+        });
+        let mut seen = BTreeMap::new();
+        for (kind, items) in futures::future::try_join_all(lists).await? {
+            for item in items {
+                seen.insert((kind, item.name_any()), item);
+            }
+        }
+        seen.remove(&(Kind::ConfigMap, fence_name(self.stack)));
+        Ok(seen)
+    }
+
+    async fn bring_about(
+        &self,
+        object: &Object,
+        hash: &str,
+        mut seen: Option<DynamicObject>,
+    ) -> Result<(), EngineError> {
+        for _ in 0..TRIES {
+            let written = match &seen {
+                None => self.make(object, hash).await,
+                Some(old) => {
+                    self.ours(object.kind, old)?;
+                    self.newer(old)?;
+                    if self.is_settled(object.kind, hash, old) {
+                        return Ok(());
+                    }
+                    self.change(object, hash, old).await
+                }
+            };
+            match written {
+                Ok(()) => return Ok(()),
+                Err(error) => match refusal(&error) {
+                    Refusal::Exists | Refusal::Changed | Refusal::NotFound => {}
+                    Refusal::Owned => return Err(self.owned(object, &error)),
+                    Refusal::Other => return Err(self.failed("write", object, &error)),
+                },
+            }
+            fence::still(&self.maps(), self.stack, self.fence).await?;
+            let again = self.api(object.kind).get_opt(&object.name).await;
+            seen = again.map_err(|error| self.failed("read", object, &error))?;
+        }
+        Err(EngineError::Failed {
+            operation: format!("write the {} {}", object.kind.word(), object.name),
+            why: format!("it changed {TRIES} times in a row; is something else writing it?"),
+        })
+    }
+
+    /// Whether nothing has to be written. A job is never written twice; what was written in
+    /// another reign is written once more.
+    fn is_settled(&self, kind: Kind, hash: &str, old: &DynamicObject) -> bool {
+        let same = old.annotations().get(HASH).is_some_and(|it| it == hash);
+        let reign = old.annotations().get(FENCE).and_then(|it| fence::parse(it));
+        kind == Kind::Job || (same && reign.is_some_and(|reign| reign.epoch == self.fence.epoch))
+    }
+
+    async fn make(&self, object: &Object, hash: &str) -> Result<(), kube::Error> {
+        let params = PostParams { field_manager: Some(MANAGED_BY.into()), dry_run: false };
+        let wanted = dynamic(&self.marked(object, hash))?;
+        self.api(object.kind).create(&params, &wanted).await.map(drop)
+    }
+
+    async fn change(
+        &self,
+        object: &Object,
+        hash: &str,
+        old: &DynamicObject,
+    ) -> Result<(), kube::Error> {
+        let params = PatchParams {
+            field_manager: Some(MANAGED_BY.into()),
+            force: self.take_ownership,
+            ..PatchParams::default()
+        };
+        let mut wanted = self.marked(object, hash);
+        wanted["metadata"]["resourceVersion"] = json!(old.resource_version());
+        self.api(object.kind).patch(&object.name, &params, &Patch::Apply(&wanted)).await.map(drop)
+    }
+
+    /// The manifest with the marks of this writing.
+    fn marked(&self, object: &Object, hash: &str) -> Value {
+        let mut manifest = object.manifest.clone();
+        let annotations = &mut manifest["metadata"]["annotations"];
+        if !annotations.is_object() {
+            *annotations = json!({});
+        }
+        annotations[FENCE] = json!(self.fence.to_string());
+        annotations[HASH] = json!(hash);
+        manifest["metadata"]["namespace"] = json!(self.namespace);
+        manifest
+    }
+
+    async fn remove(&self, kind: Kind, name: &str, old: DynamicObject) -> Result<(), EngineError> {
+        let mut seen = Some(old);
+        for _ in 0..TRIES {
+            let Some(old) = seen.filter(|old| old.metadata.deletion_timestamp.is_none()) else {
+                return Ok(());
+            };
+            self.newer(&old)?;
+            let params = DeleteParams {
+                propagation_policy: Some(PropagationPolicy::Background),
+                preconditions: Some(Preconditions {
+                    uid: old.uid(),
+                    resource_version: old.resource_version(),
+                }),
+                ..DeleteParams::default()
+            };
+            let said = |error: &kube::Error| {
+                error::failed(format!("remove the {} {name}", kind.word()), error)
+            };
+            match self.api(kind).delete(name, &params).await {
+                Ok(_) => return Ok(()),
+                Err(error) => match refusal(&error) {
+                    Refusal::NotFound => return Ok(()),
+                    Refusal::Changed => {}
+                    _ => return Err(said(&error)),
+                },
+            }
+            fence::still(&self.maps(), self.stack, self.fence).await?;
+            let again = self.api(kind).get_opt(name).await.map_err(|error| said(&error))?;
+            // One of the same name that is somebody else's took its place: it stays.
+            seen = again.filter(|again| again.uid() == old.uid());
+        }
+        Err(EngineError::Failed {
+            operation: format!("remove the {} {name}", kind.word()),
+            why: format!("it changed {TRIES} times in a row; is something else writing it?"),
+        })
+    }
+
+    /// What is not of this stack is never touched.
+    fn ours(&self, kind: Kind, old: &DynamicObject) -> Result<(), EngineError> {
+        let stack = old.labels().get(STACK);
+        if stack == Some(&stack_label(self.stack)) {
+            return Ok(());
+        }
+        let owner = match (stack, old.labels().get("app.kubernetes.io/managed-by")) {
+            (Some(stack), _) => format!("belongs to the stack {stack}"),
+            (None, Some(manager)) => format!("is managed by {manager}"),
+            (None, None) => "was made by somebody else".to_owned(),
+        };
+        Err(EngineError::Failed {
+            operation: format!("write the {} {}", kind.word(), old.name_any()),
+            why: format!(
+                "there is one in the namespace {} already, which {owner}; choose another namespace, or remove it",
+                self.namespace
+            ),
+        })
+    }
+
+    fn newer(&self, old: &DynamicObject) -> Result<(), EngineError> {
+        match old.annotations().get(FENCE).and_then(|it| fence::parse(it)) {
+            Some(accepted) if accepted > self.fence => {
+                Err(EngineError::Superseded { accepted, offered: self.fence })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn failed(&self, verb: &str, object: &Object, error: &kube::Error) -> EngineError {
+        error::failed(format!("{verb} the {} {}", object.kind.word(), object.name), error)
+    }
+
+    fn owned(&self, object: &Object, error: &kube::Error) -> EngineError {
+        let kube::Error::Api(status) = error else { return self.failed("write", object, error) };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        let fields: Vec<String> =
+            causes.map(|cause| format!("{} ({})", cause.field, cause.message)).collect();
+        EngineError::Failed {
+            operation: format!("write the {} {}", object.kind.word(), object.name),
+            why: format!("somebody else owns {}", fields.join(", ")),
+        }
+    }
+}
+
+fn dynamic(manifest: &Value) -> Result<DynamicObject, kube::Error> {
+    serde_json::from_value(manifest.clone()).map_err(kube::Error::SerdeError)
+}

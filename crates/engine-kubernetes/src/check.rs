@@ -1,0 +1,85 @@
+//! What stands in the way of a content on Kubernetes. Reads nothing.
+
+use landfall_model::{Content, Finding, ListenerProtocol, Route, Severity, Signal};
+
+/// Codes of this engine's findings, with what each means.
+pub const CODES: &[(&str, &str)] = &[
+    ("LF1001", "A listener ends TLS or understands requests, which a plain Service does not."),
+    ("LF1002", "A listener sends clients elsewhere, which a plain Service does not."),
+    ("LF1003", "A service has no image."),
+    ("LF1004", "A service is asked to end by a signal that Kubernetes does not send."),
+    ("LF1005", "A service keeps volumes, which this engine does not make yet."),
+    ("LF1006", "Names told apart by host on one port, which a plain Service does not do."),
+];
+
+fn finding(code: &'static str, path: &str, message: &str, help: &str) -> Finding {
+    Finding {
+        code: code.into(),
+        severity: Severity::Error,
+        message: format!("{path}: {message}"),
+        help: Some(help.to_owned()),
+    }
+}
+
+pub(crate) fn check(content: &Content) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (name, listener) in &content.listeners {
+        let path = format!("listeners.{name}");
+        if listener.protocol != ListenerProtocol::Tcp && listener.protocol != ListenerProtocol::Http
+        {
+            found.push(finding(
+                "LF1001",
+                &format!("{path}.protocol"),
+                &format!(
+                    "a Service of Kubernetes does not end TLS, and {name} is `{}`",
+                    listener.protocol
+                ),
+                "write `protocol: tcp` and let the service speak TLS itself, or end TLS at an NLB",
+            ));
+        }
+        if matches!(listener.route, Route::RedirectHttps { .. }) {
+            found.push(finding(
+                "LF1002",
+                &format!("{path}.redirect"),
+                &format!("a Service of Kubernetes does not redirect, and {name} does"),
+                "take the listener away in this stack: `listeners: { NAME: null }`",
+            ));
+        }
+        if !listener.hosts.is_empty() {
+            found.push(finding(
+                "LF1006",
+                &format!("{path}.hosts"),
+                &format!("a Service of Kubernetes does not look at host names, and {name} does"),
+                "give each listener a port of its own and leave `hosts` out in this stack",
+            ));
+        }
+    }
+    for (name, service) in &content.services {
+        let path = format!("services.{name}");
+        if service.image.is_none() {
+            found.push(finding(
+                "LF1003",
+                &path,
+                &format!("{name} has no image to run in"),
+                "name an image by its digest",
+            ));
+        }
+        if service.stop.signal != Signal::Term {
+            found.push(finding(
+                "LF1004",
+                &format!("{path}.stop.signal"),
+                &format!("Kubernetes sends the signal that the image names, TERM by default, not what {name} asks for"),
+                "set STOPSIGNAL in the image and leave `signal` out",
+            ));
+        }
+        if !service.volumes.is_empty() {
+            found.push(finding(
+                "LF1005",
+                &format!("{path}.volumes"),
+                &format!("{name} keeps volumes, which are not made here yet"),
+                "keep what must last in a database or an object store",
+            ));
+        }
+    }
+    found
+}
