@@ -100,7 +100,7 @@ pub(super) fn spec(run: &Run<'_>) -> PodSpec {
 }
 
 fn container(run: &Run<'_>, drained: i64) -> Container {
-    let Run { stack, group, service, command, env, drain } = run;
+    let Run { group, service, command, env, drain, .. } = run;
     let port = port(service);
     let variable = |name: &str, value: String| EnvVar {
         name: name.to_owned(),
