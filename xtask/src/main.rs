@@ -6,6 +6,7 @@ mod picture;
 mod prose;
 mod reference;
 mod run;
+mod testbed;
 mod tests;
 
 const HELP: &str = "\
@@ -16,6 +17,7 @@ cargo xtask TASK
   reference         write docs/reference.md and the JSON Schema anew
   picture           draw docs/demo.svg anew from the real program
   bench NAME [...]  run a bench; without a name it lists them
+  testbed up|down   a Kubernetes on this machine, for tests and for a first try
 ";
 
 fn main() -> anyhow::Result<()> {
@@ -28,6 +30,7 @@ fn main() -> anyhow::Result<()> {
         Some("reference") => reference::write(),
         Some("picture") => picture::draw(),
         Some("bench") => bench::run(rest),
+        Some("testbed") => testbed::run(rest),
         Some("help" | "--help" | "-h") | None => {
             print!("{HELP}");
             Ok(())
