@@ -155,7 +155,10 @@ YAML
 # The node without its kubelet, while the API server starts.
 runtime() {
   containerd_configuration
+  # The root of a container, and what is mounted there, is for its own user as well.
+  umask 022
   start containerd containerd --config "$D/etc/containerd.toml"
+  umask 077
   start registry "$BIN/crane" registry serve --address "$NET.0.2:5000"
   local name busybox
   busybox=$(command -v busybox)
@@ -171,9 +174,11 @@ node() {
   kubeconfig kubelet "/O=system:nodes/CN=system:node:node-1"
   kubeconfig proxy "/CN=system:kube-proxy"
   node_configuration
+  umask 022
   start kubelet "$BIN/kubelet" --config="$D/etc/kubelet.yaml" --kubeconfig="$D/etc/kubelet.kubeconfig" \
     --hostname-override=node-1 --node-ip="$NET.0.2" --root-dir=/var/lib/kubelet \
     --node-labels=testbed.landfall.dev/node=real,topology.kubernetes.io/zone=zone-1
+  umask 077
   start proxy "$BIN/kube-proxy" --config="$D/etc/proxy.yaml"
 }
 

@@ -11,6 +11,7 @@ use crate::objects::{
     self, DRAIN, FENCE, HASH, Kind, MANAGED_BY, Object, STACK, fence_name, group_name, stack_label,
 };
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
     PostParams, Preconditions, PropagationPolicy,
@@ -19,6 +20,7 @@ use kube::{Api, Client, ResourceExt};
 use landfall_engine::EngineError;
 use landfall_model::{Desired, Fence, Millis, StackId};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often an object may change under one's hands before it is given up.
@@ -171,9 +173,38 @@ impl Place<'_> {
             force: self.take_ownership,
             ..PatchParams::default()
         };
+        let old = self.adopted(object, old).await?;
         let mut wanted = self.marked(object, hash);
         wanted["metadata"]["resourceVersion"] = json!(old.resource_version());
         self.api(object.kind).patch(&object.name, &params, &Patch::Apply(&wanted)).await.map(drop)
+    }
+
+    /// What was made by `create`, which fails where something is and so cannot overwrite, counts as
+    /// written by an update. Its fields are first given to the server-side apply of the same
+    /// manager, so that a field that is no longer applied goes away. This is what kubectl does.
+    async fn adopted<'o>(
+        &self,
+        object: &Object,
+        old: &'o DynamicObject,
+    ) -> Result<Cow<'o, DynamicObject>, kube::Error> {
+        let mut managers = old.managed_fields().to_vec();
+        let ours = |entry: &ManagedFieldsEntry| {
+            entry.manager.as_deref() == Some(MANAGED_BY) && entry.subresource.is_none()
+        };
+        let operation =
+            |entry: &ManagedFieldsEntry, word: &str| entry.operation.as_deref() == Some(word);
+        let made = managers.iter_mut().find(|entry| ours(entry) && operation(entry, "Update"));
+        let Some(made) = made else { return Ok(Cow::Borrowed(old)) };
+        made.operation = Some("Apply".into());
+        let patch = json!({"metadata": {
+            "resourceVersion": old.resource_version(),
+            "managedFields": managers,
+        }});
+        let params = PatchParams::default();
+        self.api(object.kind)
+            .patch(&object.name, &params, &Patch::Merge(&patch))
+            .await
+            .map(Cow::Owned)
     }
 
     /// The manifest with the marks of this writing.

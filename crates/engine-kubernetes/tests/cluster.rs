@@ -116,7 +116,7 @@ async fn the_highest_fence_stands_whatever_the_order() {
         });
         let results = futures::future::join_all(writers).await;
         let accepted = results.iter().filter(|(_, it)| it.is_ok()).map(|(writer, _)| *writer);
-        let winner = accepted.max().expect("somebody is the highest");
+        let winner = accepted.max().unwrap_or_else(|| panic!("nobody: {results:?}"));
         assert_eq!(winner, 4, "the highest is never refused: {results:?}");
         // Whoever drives looks again and again: what an older one left is gone after its next look.
         let engine = world.open().await;
