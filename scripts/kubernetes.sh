@@ -14,8 +14,8 @@
 #   kubernetes.sh load DIR IMAGE.tar  put an image onto the real node
 #
 # `up` prints `export KUBECONFIG=…`. DIR/log has the logs, and the audit log; DIR/bin the programs,
-# kubectl among them. Everything is built from Go modules. Exit code 3 means that something which
-# would have to be installed is missing, so that a test can be skipped by name.
+# kubectl among them. Everything is built from Go modules. Exit code 3 means that this machine lacks
+# something, so that a test can be skipped by name.
 set -euo pipefail
 umask 077
 
@@ -99,7 +99,15 @@ finish() {
   [[ -z "$1" ]] || node
   [[ -z "$2" ]] || fake_nodes "$2" "$1"
   until_ok 60 "the ServiceAccount default" "$BIN/kubectl" get serviceaccount default
-  [[ -z "$1" ]] || until_ok 90 "the node" "$BIN/kubectl" wait --for=condition=Ready node/node-1 --timeout=5s
+  local wanted=$((${1:-0} + ${2:-0}))
+  ((wanted == 0)) || until_ok 120 "every node" schedulable "$wanted"
+}
+
+# schedulable COUNT: whether so many nodes are ready, and a controller has taken their taints away.
+schedulable() {
+  local said
+  said=$("$BIN/kubectl" get nodes -o 'jsonpath={range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{" "}{.spec.taints[*].key}{"\n"}{end}')
+  [[ "$said" != *node.kubernetes.io/* ]] && (("$(grep -c ^True <<<"$said")" == $1))
 }
 
 # watch PID: takes the bed down when that process has ended.

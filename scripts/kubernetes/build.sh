@@ -22,11 +22,14 @@ build() {
   local wanted=(kubernetes pod kwok crane) program missing=
   [[ "${1:-}" != helm ]] || wanted+=(helm)
   for program in "${wanted[@]}"; do [[ -x "$BIN/$program" ]] || missing=1; done
+  touch --no-create "$BIN"
   [[ -n "$missing" ]] || return 0
   command -v go >/dev/null || { say "Go is missing, and the test bed's programs are not built yet"; exit 3; }
   mkdir -p "$BIN"
   exec {lock}>"$CACHE/lock"
   flock --nonblock "$lock" || { say "waiting for another build in $CACHE"; flock "$lock"; }
+  # What no checkout has used for two weeks.
+  find "$CACHE" -mindepth 1 -maxdepth 1 -type d -mtime +14 -exec rm -rf {} +
   for program in "${PARTS[@]}"; do ln -sfn kubernetes "$BIN/$program"; done
   for program in "${wanted[@]}"; do build_one "$program"; done
   exec {lock}>&-
