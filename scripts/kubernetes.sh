@@ -49,6 +49,7 @@ up() {
     esac
     shift
   done
+  need openssl setsid realpath
   [[ -z "$real" ]] || node_is_possible
   build
   is_bed || [[ ! -e "$D" || -z "$(ls -A "$D")" ]] || die "$D is not empty, and no test bed"
@@ -65,7 +66,7 @@ up() {
   [[ -z "$owner" ]] || watch "$owner"
   trap - EXIT
   say "ready after $SECONDS s"
-  echo "export KUBECONFIG=$KUBECONFIG"
+  printf 'export KUBECONFIG=%q\n' "$KUBECONFIG"
 }
 
 # Nothing stays of a bed that could not be started.
@@ -94,7 +95,7 @@ begin() {
 
 # finish REAL NODES: nodes, and waits until pods can be made.
 finish() {
-  export KUBECONFIG="$D/etc/admin.kubeconfig"
+  export KUBECONFIG="$D/etc/admin.kubeconfig" KUBECACHEDIR="$D/etc/cache"
   until_ok 60 "the API server" "$BIN/kubectl" get --raw /readyz
   [[ -z "$1" ]] || node
   [[ -z "$2" ]] || fake_nodes "$2" "$1"

@@ -22,9 +22,12 @@ build() {
   local wanted=(kubernetes pod kwok crane) program missing=
   [[ "${1:-}" != helm ]] || wanted+=(helm)
   for program in "${wanted[@]}"; do [[ -x "$BIN/$program" ]] || missing=1; done
-  touch --no-create "$BIN"
+  touch --no-create "$BIN" 2>/dev/null || true
   [[ -n "$missing" ]] || return 0
-  command -v go >/dev/null || { say "Go is missing, and the test bed's programs are not built yet"; exit 3; }
+  need flock
+  command -v go >/dev/null || lacks "the test bed's programs are not built yet, and Go is not here"
+  # From 1.21 on, Go gets the version that a module asks for.
+  (("$(go env GOVERSION | sed 's/^go1\.\([0-9]*\).*/\1/')" >= 21)) || lacks "Go is older than 1.21"
   mkdir -p "$BIN"
   exec {lock}>"$CACHE/lock"
   flock --nonblock "$lock" || { say "waiting for another build in $CACHE"; flock "$lock"; }

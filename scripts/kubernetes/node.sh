@@ -14,12 +14,11 @@ cgroup_roots() { # version 2 has one, version 1 a folder for each controller
 
 node_is_possible() {
   local program missing=()
-  [[ "$(id -u)" == 0 ]] || { say "--node needs root"; exit 3; }
+  [[ "$(id -u)" == 0 ]] || lacks "--node needs root"
   case $D in /var/lib/* | /var/log/* | /run/*) die "with --node, DIR must not be below /var/lib, /var/log or /run" ;; esac
   for program in "${NODE_PROGRAMS[@]}"; do command -v "$program" >/dev/null || missing+=("$program"); done
   [[ -x /usr/lib/cni/bridge ]] || missing+=(/usr/lib/cni/bridge)
-  ((${#missing[@]} == 0)) ||
-    { say "--node needs ${missing[*]}: apt-get install ${NODE_PACKAGES[*]}"; exit 3; }
+  ((${#missing[@]} == 0)) || lacks "--node needs ${missing[*]}: apt-get install ${NODE_PACKAGES[*]}"
 }
 
 # Sets NET to a network that neither another bed nor this machine uses.

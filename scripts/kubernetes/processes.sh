@@ -7,6 +7,16 @@
 say() { echo "kubernetes.sh: $*" >&2; }
 die() { say "$*"; exit 1; }
 
+# lacks WHAT: this machine cannot do it; whoever tests with this says `skipped`.
+lacks() { say "$*"; exit 3; }
+
+# need PROGRAM…
+need() {
+  local program missing=()
+  for program in "$@"; do command -v "$program" >/dev/null || missing+=("$program"); done
+  ((${#missing[@]} == 0)) || lacks "not here: ${missing[*]}"
+}
+
 # Where the processes of this bed run: words that are put before a command.
 INSIDE=()
 

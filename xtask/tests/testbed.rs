@@ -62,6 +62,7 @@ impl Bed {
     fn kubectl(&self, arguments: &[&str], input: &str) -> Output {
         let mut command = Command::new(self.folder().join("bin/kubectl"));
         command.args(arguments).env("KUBECONFIG", self.kubeconfig());
+        command.env("KUBECACHEDIR", self.folder().join("etc/cache"));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("kubectl");
         child.stdin.take().expect("is piped").write_all(input.as_bytes()).expect("kubectl reads");
