@@ -10,14 +10,66 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
         // The tests would build it as well, but silently. Without Go they say that they are skipped.
         let _ = Command::new("scripts/kubernetes.sh").arg("build").status();
     }
-    let stores = stores();
+    let mut variables = stores();
+    let cluster = Cluster::start();
+    variables.extend(cluster.iter().flat_map(Cluster::variables));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments);
-    command.envs(stores);
+    command.args(["test", "--no-fail-fast"]);
+    if !arguments.iter().any(|it| it == "-p" || it.starts_with("--package")) {
+        command.arg("--workspace");
+    }
+    command.args(arguments);
+    command.envs(variables);
     let tested = run::run("tests", &mut command);
+    drop(cluster);
     let _ = Command::new("scripts/stores.sh").arg("stop").status();
     tested
+}
+
+/// A Kubernetes for the tests of what speaks to one, with a real node where that is possible.
+struct Cluster {
+    folder: tempfile::TempDir,
+    node: bool,
+}
+
+impl Cluster {
+    const SCRIPT: &str = "scripts/kubernetes.sh";
+    /// The image that the script puts on a real node: a shell and a small server.
+    const IMAGE: &str = "testbed.local/app:1";
+
+    /// None when it cannot be had here; the tests that need it then say that they are skipped.
+    fn start() -> Option<Self> {
+        println!("── cluster: {} up", Self::SCRIPT);
+        let up = |options: &[&str]| {
+            let folder = tempfile::tempdir().ok()?;
+            let mut command = Command::new(Self::SCRIPT);
+            let owner = std::process::id().to_string();
+            command.arg("up").arg(folder.path()).args(["--while", &owner]).args(options);
+            let started = command.stdout(std::process::Stdio::null()).status();
+            started.is_ok_and(|status| status.success()).then_some(folder)
+        };
+        if let Some(folder) = up(&["--node"]) {
+            return Some(Self { folder, node: true });
+        }
+        up(&[]).map(|folder| Self { folder, node: false })
+    }
+
+    fn variables(&self) -> Vec<(String, String)> {
+        let kubeconfig = self.folder.path().join("etc/admin.kubeconfig");
+        let mut variables =
+            vec![("LANDFALL_TEST_KUBECONFIG".to_owned(), kubeconfig.display().to_string())];
+        if self.node {
+            variables.push(("LANDFALL_TEST_IMAGE".to_owned(), Self::IMAGE.to_owned()));
+        }
+        variables
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let _ = Command::new(Self::SCRIPT).arg("down").arg(self.folder.path()).status();
+    }
 }
 
 /// Where the object stores listen, as variables; none when they cannot be installed here. The
