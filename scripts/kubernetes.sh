@@ -70,6 +70,7 @@ up() {
 }
 
 # Nothing stays of a bed that could not be started.
+# shellcheck disable=SC2317
 left_with() {
   (($1 == 0)) || take_down
 }
@@ -105,9 +106,11 @@ finish() {
 }
 
 # schedulable COUNT: whether so many nodes are ready, and a controller has taken their taints away.
+# shellcheck disable=SC2317
 schedulable() {
   local said
-  said=$("$BIN/kubectl" get nodes -o 'jsonpath={range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{" "}{.spec.taints[*].key}{"\n"}{end}')
+  local node='{.status.conditions[?(@.type=="Ready")].status} {.spec.taints[*].key}'
+  said=$("$BIN/kubectl" get nodes -o "jsonpath={range .items[*]}$node{'\n'}{end}")
   [[ "$said" != *node.kubernetes.io/* ]] && (("$(grep -c ^True <<<"$said")" == $1))
 }
 
@@ -132,29 +135,35 @@ node_of_bed() {
   INSIDE=(nsenter -t "$(<"$D/pid/node")" --mount --net --pid --)
 }
 
-case ${1:-} in
-build)
-  build "${2:-}"
-  echo "$BIN"
-  ;;
-up) up "${@:2}" ;;
-down)
-  bed "${2:-}"
-  take_down
-  ;;
-in)
-  bed "${2:-}"
-  node_of_bed
-  exec "${INSIDE[@]}" "${@:3}"
-  ;;
-image)
-  (($# >= 4)) || usage
-  image "${@:2}"
-  ;;
-load)
-  bed "${2:-}"
-  node_of_bed
-  load "${3:?an image}"
-  ;;
-*) usage ;;
-esac
+# A function is read as a whole: this file may change while a build runs.
+main() {
+  case ${1:-} in
+  build)
+    build "${2:-}"
+    echo "$BIN"
+    ;;
+  up) up "${@:2}" ;;
+  down)
+    bed "${2:-}"
+    take_down
+    ;;
+  in)
+    bed "${2:-}"
+    node_of_bed
+    exec "${INSIDE[@]}" "${@:3}"
+    ;;
+  image)
+    (($# >= 4)) || usage
+    image "${@:2}"
+    ;;
+  load)
+    bed "${2:-}"
+    node_of_bed
+    load "${3:?an image}"
+    ;;
+  *) usage ;;
+  esac
+  exit
+}
+
+main "$@"
