@@ -14,6 +14,8 @@
 pub mod artifact;
 mod backend;
 mod blobs;
+#[cfg(feature = "kubernetes")]
+mod cluster;
 mod counted;
 mod error;
 mod folder;
@@ -33,6 +35,8 @@ pub mod seal;
 mod store;
 
 pub use backend::{Backend, Fetched, Put};
+#[cfg(feature = "kubernetes")]
+pub use cluster::Cluster;
 pub use counted::{Counted, Requests};
 pub use error::{Result, StoreError};
 pub use folder::Folder;

@@ -1,0 +1,291 @@
+//! A store in a namespace of a Kubernetes cluster: each object is a Secret.
+//!
+//! Secrets, because whoever may read them may read what a service is given anyway, and because
+//! clusters that encrypt anything at rest encrypt them. What is larger than one Secret holds is
+//! cut: its pieces are written first, the Secret that names them last, so that an object appears
+//! whole or not at all. That last writing is a `create`, which of all concurrent ones lets one pass.
+
+mod names;
+mod request;
+
+use crate::backend::{Backend, Put};
+use crate::error::{Result, StoreError};
+use crate::key::Key;
+use async_trait::async_trait;
+use bytes::Bytes;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use names::{KEY, PIECES, TYPE, WRITER, labels, name_of, nonce, piece_name, selector};
+use request::Answer;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What one Secret holds: 1 MiB less what surrounds it, and a third less for its base64.
+const PIECE: usize = 700 * 1024;
+/// The largest object. What is larger belongs into a registry or a bucket.
+const LARGEST: usize = 32 * 1024 * 1024;
+/// Names on one page of a listing.
+const PAGE: u32 = 500;
+/// The entry of a Secret that holds the bytes.
+const BYTES: &str = "bytes";
+
+/// A store in a namespace.
+#[derive(Clone)]
+pub struct Cluster {
+    secrets: Api<Secret>,
+    name: String,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Cluster({})", self.name)
+    }
+}
+
+impl Cluster {
+    /// A store in this namespace. No request is made.
+    #[must_use]
+    pub fn new(client: Client, namespace: &str) -> Self {
+        Self {
+            secrets: Api::namespaced(client, namespace),
+            name: format!("the namespace {namespace}"),
+        }
+    }
+
+    fn secret(&self, name: String, key: &Key, data: Vec<u8>) -> Secret {
+        Secret {
+            metadata: ObjectMeta {
+                name: Some(name),
+                labels: Some(labels(key)),
+                annotations: Some([(KEY.to_owned(), key.to_string())].into()),
+                ..ObjectMeta::default()
+            },
+            type_: Some(TYPE.into()),
+            immutable: Some(true),
+            data: Some(BTreeMap::from([(BYTES.to_owned(), ByteString(data))])),
+            ..Secret::default()
+        }
+    }
+
+    /// Writes the pieces of a large object; each has a name that no other writing has.
+    async fn put_pieces(&self, key: &Key, bytes: &Bytes, writer: &str) -> Result<usize> {
+        let params = PostParams::default();
+        let pieces = bytes.chunks(PIECE);
+        let count = pieces.len();
+        for (number, piece) in pieces.enumerate() {
+            let mut secret = self.secret(piece_name(key, writer, number), key, piece.to_vec());
+            secret.metadata.labels = Some(names::labels_of_piece(key));
+            let made = self.ask("write", key, || self.secrets.create(&params, &secret)).await?;
+            // One that is there is this one: an answer was lost.
+            if let Answer::Refused(status) = made {
+                return Err(self.failed("write", key, &status));
+            }
+        }
+        Ok(count)
+    }
+
+    async fn head(&self, operation: &'static str, key: &Key) -> Result<Option<Secret>> {
+        let name = name_of(key);
+        let found = self.ask(operation, key, || self.secrets.get_opt(&name)).await?;
+        let secret = match found {
+            Answer::Done(secret) => secret,
+            Answer::Exists => None,
+            Answer::Refused(status) => return Err(self.failed(operation, key, &status)),
+        };
+        match secret {
+            Some(secret)
+                if secret.annotations().get(KEY).map(String::as_str) != Some(key.as_str()) =>
+            {
+                Err(StoreError::Foreign {
+                    object: format!("the Secret {name} in {}", self.name),
+                    why: "an object of a store names its key",
+                })
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// How many pieces an object was cut into, and by which writer; nothing when it is in one.
+    fn pieces(secret: &Secret) -> Option<(usize, String)> {
+        let count = secret.annotations().get(PIECES)?.parse().ok()?;
+        Some((count, secret.annotations().get(WRITER)?.clone()))
+    }
+
+    async fn bytes(&self, key: &Key, secret: Secret) -> Result<Bytes> {
+        let Some((count, writer)) = Self::pieces(&secret) else { return own_bytes(key, secret) };
+        let mut all = Vec::new();
+        for number in 0..count {
+            let name = piece_name(key, &writer, number);
+            let piece = self.ask("read", key, || self.secrets.get_opt(&name)).await?;
+            let Answer::Done(Some(piece)) = piece else {
+                return Err(StoreError::corrupt(
+                    key,
+                    format!("its piece {} of {count} is gone", number + 1),
+                ));
+            };
+            all.extend_from_slice(&own_bytes(key, piece)?);
+        }
+        Ok(all.into())
+    }
+
+    /// Removes the pieces of an object, also those that a writer left which died.
+    async fn remove_pieces(&self, key: &Key) -> Result<()> {
+        let ours = ListParams::default().labels(&names::selector_of_pieces(key));
+        let listed = self.ask("list", key, || self.secrets.list_metadata(&ours)).await?;
+        let Answer::Done(listed) = listed else { return Ok(()) };
+        for piece in listed.items {
+            self.remove(key, &piece.name_any()).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, key: &Key, name: &str) -> Result<()> {
+        let params = DeleteParams::default();
+        match self.ask("delete", key, || self.secrets.delete(name, &params)).await? {
+            Answer::Refused(status) if status.code != 404 => {
+                Err(self.failed("delete", key, &status))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// One page of keys, and where the next one begins.
+    async fn page(&self, prefix: &Key, token: &str) -> Result<Option<(Vec<Key>, Option<String>)>> {
+        let mut ours = ListParams::default().labels(&selector(prefix)).limit(PAGE);
+        if !token.is_empty() {
+            ours = ours.continue_token(token);
+        }
+        let listed = self.ask("list", prefix, || self.secrets.list_metadata(&ours)).await?;
+        let listed = match listed {
+            Answer::Done(listed) => listed,
+            // The listing took so long that its place is forgotten.
+            Answer::Refused(status) if status.code == 410 => return Ok(None),
+            Answer::Refused(status) => return Err(self.failed("list", prefix, &status)),
+            Answer::Exists => return Ok(None),
+        };
+        let next = listed.metadata.continue_.filter(|token| !token.is_empty());
+        let mut keys = Vec::new();
+        for item in &listed.items {
+            let key = item.annotations().get(KEY).map(|key| Key::new(key.as_str()));
+            match key {
+                Some(Ok(key)) if name_of(&key) == item.name_any() => keys.push(key),
+                _ => {
+                    return Err(StoreError::Foreign {
+                        object: format!("the Secret {} in {}", item.name_any(), self.name),
+                        why: "an object of a store names its key",
+                    });
+                }
+            }
+        }
+        Ok(Some((keys, next)))
+    }
+}
+
+fn own_bytes(key: &Key, secret: Secret) -> Result<Bytes> {
+    let bytes = secret.data.and_then(|mut data| data.remove(BYTES));
+    let bytes = bytes.ok_or_else(|| StoreError::corrupt(key, "its Secret holds no bytes"))?;
+    Ok(bytes.0.into())
+}
+
+#[async_trait]
+impl Backend for Cluster {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+        match self.head("read", key).await? {
+            Some(secret) => self.bytes(key, secret).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn put_if_absent(&self, key: &Key, bytes: Bytes) -> Result<Put> {
+        if bytes.len() > LARGEST {
+            return Err(StoreError::Usage(format!(
+                "{key} has {} bytes, and {} holds objects of up to {LARGEST}: keep large artifacts in a registry, or name a bucket as the `store`",
+                bytes.len(),
+                self.name
+            )));
+        }
+        let params = PostParams::default();
+        let writer = nonce();
+        let mut secret = self.secret(name_of(key), key, Vec::new());
+        let annotations = secret.metadata.annotations.get_or_insert_default();
+        annotations.insert(WRITER.to_owned(), writer.clone());
+        if bytes.len() > PIECE {
+            if self.head("read", key).await?.is_some() {
+                return Ok(Put::Exists);
+            }
+            let count = self.put_pieces(key, &bytes, &writer).await?;
+            annotations.insert(PIECES.to_owned(), count.to_string());
+        } else {
+            secret.data = Some([(BYTES.to_owned(), ByteString(bytes.to_vec()))].into());
+        }
+        let made = self.ask("write", key, || self.secrets.create(&params, &secret)).await?;
+        match made {
+            Answer::Done(_) => Ok(Put::Created),
+            Answer::Refused(status) => Err(self.failed("write", key, &status)),
+            Answer::Exists => {
+                // It may be this very one: an answer was lost on the way.
+                let there = self.head("read", key).await?;
+                let own = there.is_some_and(|it| it.annotations().get(WRITER) == Some(&writer));
+                if own {
+                    return Ok(Put::Created);
+                }
+                if bytes.len() > PIECE {
+                    for number in 0..bytes.chunks(PIECE).len() {
+                        self.remove(key, &piece_name(key, &writer, number)).await?;
+                    }
+                }
+                Ok(Put::Exists)
+            }
+        }
+    }
+
+    async fn put_hint(&self, key: &Key, bytes: Bytes) -> Result<()> {
+        let mut secret = self.secret(name_of(key), key, bytes.to_vec());
+        secret.immutable = None;
+        let params = PatchParams::apply("landfall").force();
+        let name = name_of(key);
+        let patch = Patch::Apply(&secret);
+        match self.ask("write", key, || self.secrets.patch(&name, &params, &patch)).await? {
+            Answer::Refused(status) => Err(self.failed("write", key, &status)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn list(&self, prefix: &Key, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
+        let mut all = Vec::new();
+        let mut token = String::new();
+        loop {
+            match self.page(prefix, &token).await? {
+                Some((keys, next)) => {
+                    all.extend(keys.into_iter().filter(|key| after.is_none_or(|it| key > it)));
+                    match next {
+                        Some(next) => token = next,
+                        None => break,
+                    }
+                }
+                None => {
+                    all.clear();
+                    token.clear();
+                }
+            }
+        }
+        all.sort();
+        all.truncate(limit);
+        Ok(all)
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        let Some(secret) = self.head("delete", key).await? else { return Ok(()) };
+        self.remove(key, &name_of(key)).await?;
+        if Self::pieces(&secret).is_some() {
+            self.remove_pieces(key).await?;
+        }
+        Ok(())
+    }
+}
