@@ -72,9 +72,24 @@ impl Details {
         self.jobs.retain(|name, _| seen.jobs.get(name).is_some());
     }
 
+    /// What a pod wrote last before an end; nothing when that is not known.
+    fn log(&self, pod: &Pod) -> Option<&str> {
+        let name = pod.name_any();
+        let all = self.logs.range((name.clone(), 0)..=(name, u32::MAX));
+        let mut lines = all.rev().map(|(_, lines)| lines.as_str());
+        // A container that has not come as far as writing has an empty log of its own.
+        lines.clone().find(|lines| !lines.is_empty()).or_else(|| lines.next())
+    }
+
     /// Whether something is to be asked for that cannot wait.
     pub(crate) fn lacks(&self, seen: &Seen) -> bool {
-        seen.jobs.iter().any(|job| ended(job) && !self.jobs.contains_key(&job.name_any()))
+        let mut ended_pods = seen.pods.iter().filter(|pod| {
+            pod.metadata.deletion_timestamp.is_none()
+                && !is_of_job(pod)
+                && status(pod).is_some_and(has_ended)
+        });
+        let silent = ended_pods.any(|pod| !is_ready(pod) && self.log(pod).is_none());
+        silent || seen.jobs.iter().any(|job| ended(job) && !self.jobs.contains_key(&job.name_any()))
     }
 
     /// The output of an ended job: not known yet, or that nobody knows it.
@@ -171,15 +186,17 @@ pub(crate) fn trouble(pod: &Pod, details: &Details) -> Option<Trouble> {
         _ => {}
     }
     if let Some(code) = last_end(status) {
-        let log = details.logs.get(&(pod.name_any(), restarts(pod))).map_or("", String::as_str);
+        let log = details.log(pod);
         let lines = match log {
-            "" => "; it wrote nothing".to_owned(),
-            lines => format!(":\n{lines}"),
+            None => String::new(),
+            Some("") => "; it wrote nothing".to_owned(),
+            Some(lines) => format!(":\n{lines}"),
         };
         let killed = if out_of_memory(status) { ", out of memory" } else { "" };
         return Some(Trouble {
             words: format!("exited with code {code}{killed}{lines}"),
-            loops: restarts(pod) >= 2,
+            // What it wrote comes first: whoever gives up says why.
+            loops: restarts(pod) >= 2 && log.is_some(),
         });
     }
     if !is_running(status) {

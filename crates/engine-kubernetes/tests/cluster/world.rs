@@ -80,6 +80,14 @@ impl World {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     pub fn stack(&self) -> StackId {
         StackId { app: "shop".parse().expect("a name"), stack: self.name.parse().expect("a name") }
     }

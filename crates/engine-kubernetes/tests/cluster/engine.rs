@@ -1,10 +1,6 @@
-//! The engine against a real API server with a real node, in a namespace where `restricted` Pod
-//! Security is enforced. `cargo xtask test` starts them; `LANDFALL_TEST_KUBECONFIG` says where, and
-//! `LANDFALL_TEST_IMAGE` which image with busybox the node has.
+//! The engine itself: what it makes, what it leaves alone, what it says.
 
-#[path = "cluster/world.rs"]
-mod world;
-
+use crate::world::World;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service as KubernetesService};
 use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
@@ -13,7 +9,6 @@ use landfall_engine::EngineError;
 use landfall_engine::conformance::{self, Harness, Kind};
 use landfall_model::{Desired, Epoch, Fence, Group, Millis, Revision};
 use std::collections::BTreeMap;
-use world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_is_an_engine_like_every_other() {
