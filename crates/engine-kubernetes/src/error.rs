@@ -42,19 +42,22 @@ pub(crate) fn words(error: &kube::Error) -> String {
             403 => format!("the cluster does not allow it: {}", status.message),
             _ => status.message.clone(),
         },
-        other => {
-            let mut text = other.to_string();
-            let mut source = std::error::Error::source(other);
-            while let Some(error) = source {
-                let more = error.to_string();
-                if !text.contains(&more) {
-                    text = format!("{text}: {more}");
-                }
-                source = error.source();
-            }
-            text
-        }
+        other => chain(other),
     }
+}
+
+/// An error with what caused it, each said once.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = error.source();
+    }
+    text
 }
 
 /// The engine cannot do something because of this.

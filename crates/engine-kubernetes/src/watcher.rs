@@ -1,6 +1,7 @@
 //! Watches of everything of one stack, and the report that they add up to.
 
 use crate::apply::Standing;
+use crate::error::chain;
 use crate::fence;
 use crate::objects::{FENCE, HASH, Kind, STACK, fence_name, stack_label};
 use crate::observe::{self, Seen};
@@ -132,10 +133,15 @@ impl Watching {
     fn report(&self, seen: &Seen, details: &Details, problem: Option<&str>) -> Observed {
         let accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut report = observe::report(seen, details, accepted.as_ref().map(|it| &*it.desired));
-        let stands = accepted.as_ref().is_none_or(|it| seen.stands(&it.standing));
+        // What it brought about itself counts once it is seen; while it is at work, the fence in the
+        // cluster is ahead of the objects.
         report.accepted = match (seen.fence(&self.stack), accepted) {
-            (Some(fence), _) if stands => fence,
-            // Its own last word is seen only in part yet.
+            (Some(fence), None) => fence,
+            (Some(fence), Some(own))
+                if fence >= own.desired.fence && seen.stands(&own.standing) =>
+            {
+                own.desired.fence
+            }
             _ => self.sender.borrow().accepted,
         };
         report.problems.extend(problem.map(str::to_owned));
@@ -180,19 +186,6 @@ impl Watching {
             })
             .boxed()
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = error.source();
-    }
-    text
 }
 
 /// Objects of one kind by name, as a watch tells them.
