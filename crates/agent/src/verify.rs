@@ -6,7 +6,7 @@ use crate::{clock, stack::Stack};
 use landfall_engine::Engine;
 use landfall_model::{Content, Fence, ListenerName, Observed, Revision, StackId, Timestamp};
 use landfall_protocol::agent::{Check, Failure, Reply};
-use landfall_rollout::State;
+use landfall_rollout::{Record, State};
 use landfall_store::seal::digest_of;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
@@ -14,14 +14,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a listener may take to answer.
+/// How long a listener may take to answer, and an engine to come as far as the journal.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A certificate that ends sooner than this is worth a word.
 const SOON: u64 = 14 * 86_400_000;
 
 pub(crate) async fn verify(shared: &Arc<Shared>, id: &StackId) -> Result<Reply, Failure> {
     let stack = known(shared, id)?;
-    let observed = shared.engine.watch(id).borrow().clone();
+    let observed = settled(shared, &stack).await;
     let Some(serving) = stack.serving() else {
         let check = Check { name: "serving".into(), good: false, message: "nothing serves".into() };
         return Ok(Reply::Verified { checks: vec![check], serving: None });
@@ -34,6 +34,26 @@ pub(crate) async fn verify(shared: &Arc<Shared>, id: &StackId) -> Result<Reply, 
     }
     checks.extend(certificates(content, clock::now()));
     Ok(Reply::Verified { checks, serving: Some(serving.release.number) })
+}
+
+/// What the engine sees, once it has come as far as the journal: for a moment after a change, and
+/// after the agent's own start, it is on its way there.
+async fn settled(shared: &Shared, stack: &Stack) -> Observed {
+    let mut reports = shared.engine.watch(&stack.id);
+    let arrived = |report: &Observed| {
+        stack.last().is_none_or(|last| {
+            report.accepted >= fence(shared, &last) && report.traffic == last.state.shape.weights
+        })
+    };
+    let arrives = async { reports.wait_for(arrived).await.map(|report| report.clone()) };
+    match tokio::time::timeout(PATIENCE, arrives).await {
+        Ok(Ok(report)) => report,
+        _ => shared.engine.watch(&stack.id).borrow().clone(),
+    }
+}
+
+fn fence(shared: &Shared, last: &Record) -> Fence {
+    Fence { epoch: shared.epoch, revision: Revision(last.sequence.0) }
 }
 
 fn instances(observed: &Observed) -> Vec<Check> {
@@ -57,7 +77,7 @@ fn drift(shared: &Shared, stack: &Stack, observed: &Observed) -> Check {
     let Some(last) = stack.last() else {
         return Check { name, good: false, message: "there is no journal".into() };
     };
-    let fence = Fence { epoch: shared.epoch, revision: Revision(last.sequence.0) };
+    let fence = fence(shared, &last);
     let State { shape, .. } = &last.state;
     let message = if observed.accepted != fence {
         Some(format!("the engine is at {}, the journal at {fence}", observed.accepted))
