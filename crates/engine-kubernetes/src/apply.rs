@@ -63,8 +63,29 @@ impl Place<'_> {
         Api::namespaced(self.client.clone(), self.namespace)
     }
 
-    /// Raises the fence, then makes everything as it is desired.
-    pub(crate) async fn apply(&self, mut desired: Desired) -> Result<Standing, EngineError> {
+    /// Raises the fence, then makes everything as it is desired. Who is overtaken on the way takes
+    /// back what nobody has touched since.
+    pub(crate) async fn apply(&self, desired: Desired) -> Result<Standing, EngineError> {
+        let mut made = Vec::new();
+        let applied = self.bring_about_all(desired, &mut made).await;
+        if let Err(EngineError::Superseded { .. }) = &applied {
+            // A job stays: taken back and made again it would run twice. So does an environment,
+            // which a job may be about to read. Their successor removes what it does not want.
+            made.retain(|(kind, _)| !matches!(kind, Kind::Job | Kind::ConfigMap));
+            for (kind, object) in made.into_iter().rev() {
+                if let Err(error) = self.take_back(kind, object).await {
+                    tracing::warn!(%error, "cannot take back what an overtaken writer made");
+                }
+            }
+        }
+        applied
+    }
+
+    async fn bring_about_all(
+        &self,
+        mut desired: Desired,
+        made: &mut Vec<(Kind, DynamicObject)>,
+    ) -> Result<Standing, EngineError> {
         fence::raise(&self.maps(), self.stack, self.fence).await?;
         let mut seen = self.seen().await?;
         // The pods of a group stay as they were made: another drain would replace all of them.
@@ -78,7 +99,8 @@ impl Place<'_> {
         for object in &objects {
             let key = (object.kind, object.name.clone());
             let hash = objects::hash_of(object);
-            self.bring_about(object, &hash, seen.remove(&key)).await?;
+            let new = self.bring_about(object, &hash, seen.remove(&key)).await?;
+            made.extend(new.map(|new| (object.kind, new)));
             standing.there.insert(key, hash);
         }
         // What is left belongs to the stack and is not desired: last made, first gone.
@@ -117,21 +139,21 @@ impl Place<'_> {
         object: &Object,
         hash: &str,
         mut seen: Option<DynamicObject>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<DynamicObject>, EngineError> {
         for _ in 0..TRIES {
             let written = match &seen {
-                None => self.make(object, hash).await,
+                None => self.make(object, hash).await.map(Some),
                 Some(old) => {
                     self.ours(object.kind, old)?;
                     self.newer(old)?;
                     if self.is_settled(object.kind, hash, old) {
-                        return Ok(());
+                        return Ok(None);
                     }
-                    self.change(object, hash, old).await
+                    self.change(object, hash, old).await.map(|()| None)
                 }
             };
             match written {
-                Ok(()) => return Ok(()),
+                Ok(new) => return Ok(new),
                 Err(error) => match refusal(&error) {
                     Refusal::Exists | Refusal::Changed | Refusal::NotFound => {}
                     Refusal::Owned => return Err(self.owned(object, &error)),
@@ -156,10 +178,10 @@ impl Place<'_> {
         kind == Kind::Job || (same && reign.is_some_and(|reign| reign.epoch == self.fence.epoch))
     }
 
-    async fn make(&self, object: &Object, hash: &str) -> Result<(), kube::Error> {
+    async fn make(&self, object: &Object, hash: &str) -> Result<DynamicObject, kube::Error> {
         let params = PostParams { field_manager: Some(MANAGED_BY.into()), dry_run: false };
         let wanted = dynamic(&self.marked(object, hash))?;
-        self.api(object.kind).create(&params, &wanted).await.map(drop)
+        self.api(object.kind).create(&params, &wanted).await
     }
 
     async fn change(
@@ -227,34 +249,69 @@ impl Place<'_> {
                 return Ok(());
             };
             self.newer(&old)?;
-            let params = DeleteParams {
-                propagation_policy: Some(PropagationPolicy::Background),
-                preconditions: Some(Preconditions {
-                    uid: old.uid(),
-                    resource_version: old.resource_version(),
-                }),
-                ..DeleteParams::default()
-            };
-            let said = |error: &kube::Error| {
-                error::failed(format!("remove the {} {name}", kind.word()), error)
-            };
-            match self.api(kind).delete(name, &params).await {
-                Ok(_) => return Ok(()),
-                Err(error) => match refusal(&error) {
-                    Refusal::NotFound => return Ok(()),
-                    Refusal::Changed => {}
-                    _ => return Err(said(&error)),
-                },
+            if self.delete(kind, &old).await? {
+                return Ok(());
             }
             fence::still(&self.maps(), self.stack, self.fence).await?;
-            let again = self.api(kind).get_opt(name).await.map_err(|error| said(&error))?;
-            // One of the same name that is somebody else's took its place: it stays.
-            seen = again.filter(|again| again.uid() == old.uid());
+            seen = self.again(kind, &old).await?;
         }
         Err(EngineError::Failed {
             operation: format!("remove the {} {name}", kind.word()),
             why: format!("it changed {TRIES} times in a row; is something else writing it?"),
         })
+    }
+
+    /// Removes what this writer made, unless another one has written to it since.
+    async fn take_back(&self, kind: Kind, made: DynamicObject) -> Result<(), EngineError> {
+        let mark = self.fence.to_string();
+        let mut seen = Some(made);
+        for _ in 0..TRIES {
+            let own = seen.filter(|old| {
+                old.metadata.deletion_timestamp.is_none()
+                    && old.annotations().get(FENCE) == Some(&mark)
+            });
+            let Some(own) = own else { return Ok(()) };
+            if self.delete(kind, &own).await? {
+                return Ok(());
+            }
+            seen = self.again(kind, &own).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes an object just as it was seen; `false` when it has changed since.
+    async fn delete(&self, kind: Kind, old: &DynamicObject) -> Result<bool, EngineError> {
+        let params = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            preconditions: Some(Preconditions {
+                uid: old.uid(),
+                resource_version: old.resource_version(),
+            }),
+            ..DeleteParams::default()
+        };
+        match self.api(kind).delete(&old.name_any(), &params).await {
+            Ok(_) => Ok(true),
+            Err(error) => match refusal(&error) {
+                Refusal::NotFound => Ok(true),
+                Refusal::Changed => Ok(false),
+                _ => Err(error::failed(
+                    format!("remove the {} {}", kind.word(), old.name_any()),
+                    &error,
+                )),
+            },
+        }
+    }
+
+    /// The same object as it is now. One of the same name that took its place is another one.
+    async fn again(
+        &self,
+        kind: Kind,
+        old: &DynamicObject,
+    ) -> Result<Option<DynamicObject>, EngineError> {
+        let found = self.api(kind).get_opt(&old.name_any()).await.map_err(|error| {
+            error::failed(format!("read the {} {}", kind.word(), old.name_any()), &error)
+        })?;
+        Ok(found.filter(|now| now.uid() == old.uid()))
     }
 
     /// What is not of this stack is never touched.
