@@ -15,12 +15,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{
+    DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions,
+};
 use kube::{Api, Client, ResourceExt};
 use names::{KEY, PIECES, TYPE, WRITER, labels, name_of, nonce, piece_name, selector};
 use request::Answer;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 /// What one Secret holds: 1 MiB less what surrounds it, and a third less for its base64.
 const PIECE: usize = 700 * 1024;
@@ -28,6 +31,10 @@ const PIECE: usize = 700 * 1024;
 const LARGEST: usize = 32 * 1024 * 1024;
 /// Names on one page of a listing.
 const PAGE: u32 = 500;
+/// How often a listing or an object is read anew because it changed meanwhile.
+const READINGS: usize = 5;
+/// No writing takes as long as this: older pieces without an object are of a writer that died.
+const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 /// The entry of a Secret that holds the bytes.
 const BYTES: &str = "bytes";
 
@@ -113,38 +120,57 @@ impl Cluster {
         Some((count, secret.annotations().get(WRITER)?.clone()))
     }
 
-    async fn bytes(&self, key: &Key, secret: Secret) -> Result<Bytes> {
-        let Some((count, writer)) = Self::pieces(&secret) else { return own_bytes(key, secret) };
+    /// The bytes of an object, or which piece is not there.
+    async fn bytes(&self, key: &Key, secret: Secret) -> Result<Result<Bytes, String>> {
+        let Some((count, writer)) = Self::pieces(&secret) else {
+            return own_bytes(key, secret).map(Ok);
+        };
         let mut all = Vec::new();
         for number in 0..count {
             let name = piece_name(key, &writer, number);
-            let piece = self.ask("read", key, || self.secrets.get_opt(&name)).await?;
-            let Answer::Done(Some(piece)) = piece else {
-                return Err(StoreError::corrupt(
-                    key,
-                    format!("its piece {} of {count} is gone", number + 1),
-                ));
-            };
-            all.extend_from_slice(&own_bytes(key, piece)?);
+            match self.ask("read", key, || self.secrets.get_opt(&name)).await? {
+                Answer::Done(Some(piece)) => all.extend_from_slice(&own_bytes(key, piece)?),
+                Answer::Refused(status) => return Err(self.failed("read", key, &status)),
+                _ => return Ok(Err(format!("its piece {} of {count} is gone", number + 1))),
+            }
         }
-        Ok(all.into())
+        Ok(Ok(all.into()))
     }
 
-    /// Removes the pieces of an object, also those that a writer left which died.
-    async fn remove_pieces(&self, key: &Key) -> Result<()> {
+    fn restless(&self, operation: &'static str, key: &Key) -> StoreError {
+        StoreError::Failed {
+            operation,
+            object: format!("{key} in {}", self.name),
+            why: format!("it changed {READINGS} times meanwhile"),
+        }
+    }
+
+    /// Removes the pieces of the object that was there, and those of writers that died. Others are
+    /// of somebody who is about to make the object again.
+    async fn remove_pieces(&self, key: &Key, secret: &Secret) -> Result<()> {
+        let Some((count, writer)) = Self::pieces(secret) else { return Ok(()) };
+        for number in 0..count {
+            self.remove(key, &piece_name(key, &writer, number), None).await?;
+        }
         let ours = ListParams::default().labels(&names::selector_of_pieces(key));
-        let listed = self.ask("list", key, || self.secrets.list_metadata(&ours)).await?;
-        let Answer::Done(listed) = listed else { return Ok(()) };
-        for piece in listed.items {
-            self.remove(key, &piece.name_any()).await?;
+        let listed = match self.ask("list", key, || self.secrets.list_metadata(&ours)).await? {
+            Answer::Done(listed) => listed,
+            Answer::Refused(status) => return Err(self.failed("list", key, &status)),
+            Answer::Exists => return Ok(()),
+        };
+        for piece in listed.items.iter().filter(|piece| is_abandoned(&piece.metadata)) {
+            self.remove(key, &piece.name_any(), None).await?;
         }
         Ok(())
     }
 
-    async fn remove(&self, key: &Key, name: &str) -> Result<()> {
-        let params = DeleteParams::default();
+    /// Removes a Secret; when `uid` is given, only the very one.
+    async fn remove(&self, key: &Key, name: &str, uid: Option<String>) -> Result<()> {
+        let preconditions = uid.map(|uid| Preconditions { uid: Some(uid), ..Default::default() });
+        let params = DeleteParams { preconditions, ..DeleteParams::default() };
         match self.ask("delete", key, || self.secrets.delete(name, &params)).await? {
-            Answer::Refused(status) if status.code != 404 => {
+            // Gone, or another one has its name by now.
+            Answer::Refused(status) if !matches!(status.code, 404 | 409) => {
                 Err(self.failed("delete", key, &status))
             }
             _ => Ok(()),
@@ -183,6 +209,11 @@ impl Cluster {
     }
 }
 
+fn is_abandoned(piece: &ObjectMeta) -> bool {
+    let made = piece.creation_timestamp.as_ref().map(|it| SystemTime::from(it.0));
+    made.and_then(|made| made.elapsed().ok()).is_some_and(|age| age > ABANDONED)
+}
+
 fn own_bytes(key: &Key, secret: Secret) -> Result<Bytes> {
     let bytes = secret.data.and_then(|mut data| data.remove(BYTES));
     let bytes = bytes.ok_or_else(|| StoreError::corrupt(key, "its Secret holds no bytes"))?;
@@ -196,10 +227,18 @@ impl Backend for Cluster {
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        match self.head("read", key).await? {
-            Some(secret) => self.bytes(key, secret).await.map(Some),
-            None => Ok(None),
+        let mut seen = None;
+        for _ in 0..READINGS {
+            let Some(secret) = self.head("read", key).await? else { return Ok(None) };
+            let uid = secret.uid();
+            match self.bytes(key, secret).await? {
+                Ok(bytes) => return Ok(Some(bytes)),
+                // Deleted while it was read, unless the same object still wants the piece.
+                Err(why) if seen == uid => return Err(StoreError::corrupt(key, why)),
+                Err(_) => seen = uid,
+            }
         }
+        Err(self.restless("read", key))
     }
 
     async fn put_if_absent(&self, key: &Key, bytes: Bytes) -> Result<Put> {
@@ -237,7 +276,7 @@ impl Backend for Cluster {
                 }
                 if bytes.len() > PIECE {
                     for number in 0..bytes.chunks(PIECE).len() {
-                        self.remove(key, &piece_name(key, &writer, number)).await?;
+                        self.remove(key, &piece_name(key, &writer, number), None).await?;
                     }
                 }
                 Ok(Put::Exists)
@@ -260,6 +299,7 @@ impl Backend for Cluster {
     async fn list(&self, prefix: &Key, after: Option<&Key>, limit: usize) -> Result<Vec<Key>> {
         let mut all = Vec::new();
         let mut token = String::new();
+        let mut readings = 1;
         loop {
             match self.page(prefix, &token).await? {
                 Some((keys, next)) => {
@@ -269,7 +309,9 @@ impl Backend for Cluster {
                         None => break,
                     }
                 }
+                None if readings == READINGS => return Err(self.restless("list", prefix)),
                 None => {
+                    readings += 1;
                     all.clear();
                     token.clear();
                 }
@@ -282,10 +324,7 @@ impl Backend for Cluster {
 
     async fn delete(&self, key: &Key) -> Result<()> {
         let Some(secret) = self.head("delete", key).await? else { return Ok(()) };
-        self.remove(key, &name_of(key)).await?;
-        if Self::pieces(&secret).is_some() {
-            self.remove_pieces(key).await?;
-        }
-        Ok(())
+        self.remove(key, &name_of(key), secret.uid()).await?;
+        self.remove_pieces(key, &secret).await
     }
 }

@@ -165,6 +165,73 @@ async fn a_missing_piece_is_damage() {
     assert!(damaged.contains("large is damaged") && damaged.contains("is gone"), "{damaged}");
 }
 
+/// What a writer leaves that died between its pieces and the object: the same pieces under a name
+/// of its own.
+async fn pieces_without_object(world: &World, of: &str) -> Vec<String> {
+    let secrets: Api<Secret> = Api::namespaced(world.admin.clone(), &world.namespace);
+    let pieces = ListParams::default().labels("landfall.dev/piece-of");
+    let mut made = Vec::new();
+    for mut piece in secrets.list(&pieces).await.expect("a list").items {
+        let annotations = piece.metadata.annotations.take();
+        assert_eq!(
+            annotations.as_ref().and_then(|it| it.get("landfall.dev/key")),
+            Some(&of.into())
+        );
+        let name = piece.metadata.name.take().expect("a name");
+        let [prefix, object, _, number] = name.split('-').collect::<Vec<_>>()[..] else {
+            panic!("the name of a piece: {name}")
+        };
+        let name = format!("{prefix}-{object}-0123456789abcdef-{number}");
+        let labels = piece.metadata.labels.take();
+        piece.metadata = ObjectMeta { labels, annotations, ..named(&name) };
+        secrets.create(&PostParams::default(), &piece).await.expect("made");
+        made.push(name);
+    }
+    made
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleting_leaves_the_pieces_of_a_writer_at_work() {
+    let Some(world) = world("at_work", &VERBS).await else { return };
+    let (cluster, key) = (&world.cluster, key("large"));
+    cluster.put_if_absent(&key, vec![1; 2 << 20].into()).await.expect("a put");
+    let theirs = pieces_without_object(&world, "large").await;
+    assert_eq!(theirs.len(), 3);
+    cluster.delete(&key).await.expect("deleted");
+    let secrets: Api<Secret> = Api::namespaced(world.admin.clone(), &world.namespace);
+    let left = secrets.list_metadata(&ListParams::default()).await.expect("a list").items;
+    let left: Vec<_> = left.into_iter().filter_map(|it| it.metadata.name).collect();
+    assert_eq!(left, theirs, "its own are gone, theirs are there");
+    assert_eq!(cluster.get(&key).await.expect("a get"), None, "pieces alone are no object");
+    let put = cluster.put_if_absent(&key, vec![2; 2 << 20].into()).await.expect("a put");
+    assert_eq!(put, Put::Created, "and are in nobody's way");
+    assert!(cluster.get(&key).await.expect("a get").expect("there") == vec![2; 2 << 20]);
+}
+
+/// A large object that is deleted and made again is there or not, never damaged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleting_and_writing_at_once_damages_nothing() {
+    let Some(world) = world("at_once", &VERBS).await else { return };
+    let cluster = &world.cluster;
+    for round in 0..30_u64 {
+        let key = key(&format!("large/{round}"));
+        let bytes = vec![7; 2 << 20];
+        cluster.put_if_absent(&key, bytes.clone().into()).await.expect("a put");
+        let put = async {
+            tokio::time::sleep(std::time::Duration::from_millis(round % 8)).await;
+            cluster.put_if_absent(&key, bytes.clone().into()).await
+        };
+        let (first, second, put, read) =
+            tokio::join!(cluster.delete(&key), cluster.delete(&key), put, cluster.get(&key));
+        first.and(second).expect("deleted");
+        put.expect("a put");
+        for read in [read, cluster.get(&key).await] {
+            let read = read.expect("a get");
+            assert!(read.is_none_or(|read| read == bytes), "round {round}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_than_a_page_is_listed_in_order() {
     let Some(world) = world("pages", &VERBS).await else { return };
