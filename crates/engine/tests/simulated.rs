@@ -1,34 +1,14 @@
 //! The simulated engine is an engine.
 
 use async_trait::async_trait;
-use landfall_engine::conformance::{Harness, Kind, run};
+use landfall_engine::conformance::{Harness, Kind, NoMaterials, run};
 use landfall_engine::simulated::{SimulatedEngine, World};
-use landfall_engine::{Engine, EngineError, KeyPair, Materials};
+use landfall_engine::{Engine, Materials};
 use landfall_model::{
-    Artifact, Bytes, Certificate, CertificateName, Digest, Health, HealthCheck, Millis, Resources,
-    Service, Signal, StackId, Stop,
+    Artifact, Bytes, Digest, Health, HealthCheck, Millis, Resources, Service, Signal, Stop,
 };
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-
-struct Nothing;
-
-#[async_trait]
-impl Materials for Nothing {
-    async fn blob(&self, digest: &Digest) -> Result<PathBuf, EngineError> {
-        Err(EngineError::NotFound(digest.to_string()))
-    }
-
-    async fn certificate(
-        &self,
-        _: &StackId,
-        name: &CertificateName,
-        _: &Certificate,
-    ) -> Result<KeyPair, EngineError> {
-        Err(EngineError::NotFound(name.to_string()))
-    }
-}
 
 /// A world holds one stack, so each case that starts with revision 1 gets a world of its own.
 struct Simulated {
@@ -78,7 +58,7 @@ impl Harness for Simulated {
     }
 
     fn materials(&self) -> Arc<dyn Materials> {
-        Arc::new(Nothing)
+        Arc::new(NoMaterials)
     }
 
     fn service(&self, kind: Kind) -> Service {

@@ -1,37 +1,16 @@
 //! What the loop does about entries that it finds where its own should be.
 
-use async_trait::async_trait;
+use landfall_engine::conformance::NoMaterials;
 use landfall_engine::simulated::{SimulatedEngine, World};
-use landfall_engine::{EngineError, KeyPair, Materials};
 use landfall_model::{
-    AppName, Certificate, CertificateName, Digest, Epoch, Measured, Outcome, RunId, Sequence,
-    StackId, Timestamp, Verb,
+    AppName, Epoch, Measured, Outcome, RunId, Sequence, StackId, Timestamp, Verb,
 };
 use landfall_rollout::{
     Context, Drive, DriveError, NoPoints, RECORD_FORMAT, Record, State, begin, drive,
 };
 use landfall_store::{Memory, Store};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
-
-struct NoMaterials;
-
-#[async_trait]
-impl Materials for NoMaterials {
-    async fn blob(&self, digest: &Digest) -> Result<PathBuf, EngineError> {
-        Err(EngineError::NotFound(digest.to_string()))
-    }
-
-    async fn certificate(
-        &self,
-        _: &StackId,
-        name: &CertificateName,
-        _: &Certificate,
-    ) -> Result<KeyPair, EngineError> {
-        Err(EngineError::NotFound(name.to_string()))
-    }
-}
 
 /// A stack with nothing on it that is taken down: one entry, and it is over.
 fn nothing() -> Context {

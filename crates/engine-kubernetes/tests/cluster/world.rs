@@ -6,15 +6,14 @@ use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Resource};
-use landfall_engine::conformance::{Harness, Kind};
-use landfall_engine::{Engine, EngineError, KeyPair, Materials};
+use landfall_engine::conformance::{Harness, Kind, NoMaterials};
+use landfall_engine::{Engine, Materials};
 use landfall_engine_kubernetes::{KubernetesEngine, Options};
 use landfall_model::{
-    Artifact, Bytes, Certificate, CertificateName, Digest, GroupId, Health, HealthCheck, Millis,
-    Observed, Resources, Service, Signal, StackId, Stop,
+    Artifact, Bytes, Digest, GroupId, Health, HealthCheck, Millis, Observed, Resources, Service,
+    Signal, StackId, Stop,
 };
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,24 +134,6 @@ async fn connect(kubeconfig: &str) -> Client {
     let read = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
     let config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await;
     Client::try_from(config.expect("a configuration")).expect("a client")
-}
-
-struct NoMaterials;
-
-#[async_trait]
-impl Materials for NoMaterials {
-    async fn blob(&self, digest: &Digest) -> Result<PathBuf, EngineError> {
-        Err(EngineError::NotFound(digest.to_string()))
-    }
-
-    async fn certificate(
-        &self,
-        _: &StackId,
-        name: &CertificateName,
-        _: &Certificate,
-    ) -> Result<KeyPair, EngineError> {
-        Err(EngineError::NotFound(name.to_string()))
-    }
 }
 
 const SERVE: &str = "mkdir -p /tmp/www && echo well > /tmp/www/healthz && echo serving && \

@@ -1,14 +1,15 @@
 //! For tests: the hidden verbs of the shim, and a small service that can misbehave.
 
-use landfall_engine::{Engine as _, EngineError, KeyPair, Materials};
+use landfall_engine::conformance::NoMaterials;
+use landfall_engine::{Engine as _, EngineError};
 use landfall_engine_local::{
     Isolation, LoadBalancer, LocalEngine, LocalEngineOptions, StackPart, StackStats,
 };
-use landfall_model::{Certificate, CertificateName, Digest, ListenerName, StackId};
+use landfall_model::{ListenerName, StackId};
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,7 +49,7 @@ fn engine(arguments: &[String]) -> ExitCode {
         options.isolate = Isolation::None;
         let engine =
             LocalEngine::open(options, Arc::new(Nobody)).await.map_err(|e| e.to_string())?;
-        engine.apply(desired, Arc::new(Nobody)).await.map_err(|error| error.to_string())?;
+        engine.apply(desired, Arc::new(NoMaterials)).await.map_err(|error| error.to_string())?;
         std::future::pending::<Result<(), String>>().await
     };
     let ended = tokio::runtime::Runtime::new()
@@ -73,22 +74,6 @@ impl LoadBalancer for Nobody {
 
     async fn stats(&self, _: &StackId) -> Result<StackStats, EngineError> {
         Ok(StackStats::default())
-    }
-}
-
-#[async_trait::async_trait]
-impl Materials for Nobody {
-    async fn blob(&self, digest: &Digest) -> Result<PathBuf, EngineError> {
-        Err(EngineError::NotFound(digest.to_string()))
-    }
-
-    async fn certificate(
-        &self,
-        _: &StackId,
-        name: &CertificateName,
-        _: &Certificate,
-    ) -> Result<KeyPair, EngineError> {
-        Err(EngineError::NotFound(name.to_string()))
     }
 }
 

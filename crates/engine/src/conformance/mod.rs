@@ -4,13 +4,15 @@
 
 mod cases;
 
-use crate::{Engine, Materials};
+use crate::{Engine, EngineError, KeyPair, Materials};
 use async_trait::async_trait;
 use landfall_model::{
-    Desired, Epoch, Fence, Group, GroupId, Listener, ListenerName, ListenerProtocol, ListenerState,
-    Millis, Observed, ReleaseNumber, Revision, Route, Service, StackId,
+    Certificate, CertificateName, Desired, Digest, Epoch, Fence, Group, GroupId, Listener,
+    ListenerName, ListenerProtocol, ListenerState, Millis, Observed, ReleaseNumber, Revision,
+    Route, Service, StackId,
 };
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +37,25 @@ pub trait Harness: Send + Sync {
     /// How long the slowest thing of a case may take.
     fn patience(&self) -> Duration {
         Duration::from_secs(20)
+    }
+}
+
+/// Nothing: for services that need no parts.
+pub struct NoMaterials;
+
+#[async_trait]
+impl Materials for NoMaterials {
+    async fn blob(&self, digest: &Digest) -> Result<PathBuf, EngineError> {
+        Err(EngineError::NotFound(digest.to_string()))
+    }
+
+    async fn certificate(
+        &self,
+        _: &StackId,
+        name: &CertificateName,
+        _: &Certificate,
+    ) -> Result<KeyPair, EngineError> {
+        Err(EngineError::NotFound(name.to_string()))
     }
 }
 
