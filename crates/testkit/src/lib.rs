@@ -4,6 +4,7 @@
 //! that runs on it can be found ([`processes`]) and is killed when the host is dropped, so that no
 //! test leaves anything behind.
 
+pub mod client;
 pub mod kills;
 mod ports;
 pub mod processes;

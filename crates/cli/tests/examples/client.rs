@@ -1,25 +1,11 @@
 //! Clients: one request a connection, with and without TLS; and a load of them.
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use landfall_testkit::client::{connect, trusting};
 use std::io::{Error, ErrorKind, Read, Result, Write};
-use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
-
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn connect(port: u16) -> Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
 
 /// The whole answer to one request, head and body.
 pub fn get(port: u16, path: &str) -> Result<String> {
@@ -28,18 +14,7 @@ pub fn get(port: u16, path: &str) -> Result<String> {
 
 /// The same over TLS, trusting the authority in this file and nobody else.
 pub fn get_tls(authority: &Path, port: u16, path: &str) -> Result<String> {
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(authority).map_err(Error::other)? {
-        roots.add(certificate.map_err(Error::other)?).map_err(Error::other)?;
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(Error::other)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from("localhost").map_err(Error::other)?;
-    let session = rustls::ClientConnection::new(Arc::new(config), name).map_err(Error::other)?;
+    let session = trusting(&std::fs::read_to_string(authority)?)?;
     ask(&mut rustls::StreamOwned::new(session, connect(port)?), path)
 }
 

@@ -1,14 +1,7 @@
 //! Clients of a service: as little HTTP/1.1 as the tests need, with and without TLS.
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use landfall_testkit::client::{connect, trusting};
 use std::io::{Error, ErrorKind, Read, Result, Write};
-use std::net::TcpStream;
-use std::sync::Arc;
-use std::time::Duration;
-
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,14 +25,6 @@ pub struct Connection {
     pub leaf: Option<Vec<u8>>,
 }
 
-fn connect(port: u16) -> Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
 impl Connection {
     pub fn plain(port: u16) -> Result<Self> {
         Ok(Self { stream: Box::new(connect(port)?), leaf: None })
@@ -47,19 +32,7 @@ impl Connection {
 
     /// Trusts this CA or certificate only, and wants `localhost`.
     pub fn tls(port: u16, trusted_pem: &str) -> Result<Self> {
-        let mut roots = rustls::RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(trusted_pem.as_bytes()) {
-            roots.add(certificate.map_err(Error::other)?).map_err(Error::other)?;
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(Error::other)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let name = ServerName::try_from("localhost").map_err(Error::other)?;
-        let mut session =
-            rustls::ClientConnection::new(Arc::new(config), name).map_err(Error::other)?;
+        let mut session = trusting(trusted_pem)?;
         let mut socket = connect(port)?;
         while session.is_handshaking() {
             session.complete_io(&mut socket)?;
