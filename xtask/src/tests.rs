@@ -6,10 +6,6 @@ use std::process::Command;
 /// Builds the program and the shop, starts the object stores that can be had, runs the tests.
 pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     run::cargo("build", &["build", "--package", "landfall-cli", "--package", "shop"])?;
-    if arguments.is_empty() {
-        // The tests would build it as well, but silently. Without Go they say that they are skipped.
-        let _ = Command::new("scripts/kubernetes.sh").arg("build").status();
-    }
     let mut variables = stores();
     let cluster = Cluster::start();
     variables.extend(cluster.iter().flat_map(Cluster::variables));
