@@ -174,7 +174,7 @@ impl Place<'_> {
     /// another reign is written once more.
     fn is_settled(&self, kind: Kind, hash: &str, old: &DynamicObject) -> bool {
         let same = old.annotations().get(HASH).is_some_and(|it| it == hash);
-        let reign = old.annotations().get(FENCE).and_then(|it| fence::parse(it));
+        let reign = fence_of(old);
         kind == Kind::Job || (same && reign.is_some_and(|reign| reign.epoch == self.fence.epoch))
     }
 
@@ -335,7 +335,7 @@ impl Place<'_> {
     }
 
     fn newer(&self, old: &DynamicObject) -> Result<(), EngineError> {
-        match old.annotations().get(FENCE).and_then(|it| fence::parse(it)) {
+        match fence_of(old) {
             Some(accepted) if accepted > self.fence => {
                 Err(EngineError::Superseded { accepted, offered: self.fence })
             }
@@ -357,6 +357,11 @@ impl Place<'_> {
             why: format!("somebody else owns {}", fields.join(", ")),
         }
     }
+}
+
+/// The fence under which an object was written last.
+fn fence_of(object: &DynamicObject) -> Option<Fence> {
+    object.annotations().get(FENCE)?.parse().ok()
 }
 
 fn dynamic(manifest: &Value) -> Result<DynamicObject, kube::Error> {

@@ -1,6 +1,7 @@
 //! What the API server says, in words.
 
 use landfall_engine::EngineError;
+use landfall_model::chain;
 
 /// The API server's answer that matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,20 +45,6 @@ pub(crate) fn words(error: &kube::Error) -> String {
         },
         other => chain(other),
     }
-}
-
-/// An error with what caused it, each said once.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = error.source();
-    }
-    text
 }
 
 /// The engine cannot do something because of this.

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 use landfall_engine::EngineError;
-use landfall_model::{Epoch, Fence, Revision, StackId};
+use landfall_model::{Fence, StackId};
 
 const KEY: &str = "fence";
 /// How often somebody else may be quicker before it is given up.
@@ -16,14 +16,7 @@ const TRIES: u32 = 20;
 /// The fence that a ConfigMap holds.
 #[must_use]
 pub fn of(map: &ConfigMap) -> Option<Fence> {
-    parse(map.data.as_ref()?.get(KEY)?)
-}
-
-/// `epoch.revision`.
-#[must_use]
-pub fn parse(text: &str) -> Option<Fence> {
-    let (epoch, revision) = text.split_once('.')?;
-    Some(Fence { epoch: Epoch(epoch.parse().ok()?), revision: Revision(revision.parse().ok()?) })
+    map.data.as_ref()?.get(KEY)?.parse().ok()
 }
 
 /// Raises the fence to what is offered, or keeps it when it is just that.
@@ -95,18 +88,5 @@ fn fence_map(stack: &StackId, name: &str, fence: Fence, seen: Option<&ConfigMap>
         },
         data: Some([(KEY.to_owned(), fence.to_string())].into()),
         ..ConfigMap::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fence_survives_its_text() {
-        let fence = Fence { epoch: Epoch(3), revision: Revision(120) };
-        assert_eq!(parse(&fence.to_string()), Some(fence));
-        assert_eq!(parse("3"), None);
-        assert_eq!(parse("3.x"), None);
     }
 }

@@ -1,7 +1,6 @@
 //! Watches of everything of one stack, and the report that they add up to.
 
 use crate::apply::Standing;
-use crate::error::chain;
 use crate::fence;
 use crate::objects::{FENCE, HASH, Kind, STACK, fence_name, stack_label};
 use crate::observe::{self, Seen};
@@ -15,7 +14,7 @@ use k8s_openapi::serde::de::DeserializeOwned;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch_of};
 use kube::{Api, Client, Resource, ResourceExt};
-use landfall_model::{Desired, Fence, Observed, StackId};
+use landfall_model::{Desired, Fence, Observed, StackId, chain};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -41,6 +41,18 @@ impl fmt::Display for Fence {
     }
 }
 
+impl FromStr for Fence {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("`{text}` is not `epoch.revision`");
+        let (epoch, revision) = text.split_once('.').ok_or_else(bad)?;
+        Ok(Self {
+            epoch: Epoch(epoch.parse().map_err(|_| bad())?),
+            revision: Revision(revision.parse().map_err(|_| bad())?),
+        })
+    }
+}
+
 /// A service of a release, written `service@number`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -178,6 +190,14 @@ mod tests {
         let old = Fence { epoch: Epoch(1), revision: Revision(900) };
         let new = Fence { epoch: Epoch(2), revision: Revision(1) };
         assert!(new > old);
+    }
+
+    #[test]
+    fn a_fence_survives_its_text() {
+        let fence = Fence { epoch: Epoch(3), revision: Revision(120) };
+        assert_eq!(fence.to_string().parse(), Ok(fence));
+        assert!("3".parse::<Fence>().is_err());
+        assert!("3.x".parse::<Fence>().is_err());
     }
 
     #[test]

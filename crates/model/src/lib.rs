@@ -7,6 +7,7 @@
 //! [`Desired`] state with a [`Fence`], answered by an engine's [`Observed`] state, and told to
 //! people as [`Event`]s that end in an [`ExitCode`].
 
+mod chain;
 mod desired;
 mod digest;
 mod event;
@@ -19,6 +20,7 @@ mod release;
 mod span;
 mod value;
 
+pub use chain::chain;
 pub use desired::{Desired, Draining, Fence, Group, GroupId, Job, JobId, ListenerState, StackId};
 pub use digest::{Digest, DigestError};
 pub use event::{EVENT_SCHEMA, Event, EventKind, Level, Measured, RunId, Summary};

@@ -4,6 +4,7 @@ use super::Cluster;
 use crate::error::{Result, StoreError};
 use crate::key::Key;
 use kube::core::Status;
+use landfall_model::chain;
 use std::future::Future;
 use std::time::Duration;
 
@@ -53,7 +54,7 @@ impl Cluster {
                     tokio::time::sleep(Duration::from_secs(u64::from(wait.min(5)))).await;
                     last = Some(status.message.clone());
                 }
-                Ok(Err(error)) => last = Some(words(&error)),
+                Ok(Err(error)) => last = Some(chain(&error)),
                 Err(_) => last = None,
             }
         }
@@ -73,17 +74,4 @@ impl Cluster {
             _ => StoreError::Failed { operation, object, why },
         }
     }
-}
-
-fn words(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = error.source();
-    }
-    text
 }
