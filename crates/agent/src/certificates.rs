@@ -220,6 +220,7 @@ fn read(chain_pem: &str, key_pem: &str, source: CertificateSource) -> Result<Cer
         not_before: seconds(parsed.validity().not_before),
         not_after: seconds(parsed.validity().not_after),
         source,
+        acm: None,
     };
     if certificate.not_after <= clock::now() {
         return Err(usage("the certificate has expired", "import one that is valid"));

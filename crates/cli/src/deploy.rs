@@ -70,6 +70,11 @@ pub async fn prepare(
     output: &Output,
 ) -> Result<Prepared> {
     let resolved = project.resolve(stack, values, output)?;
+    if resolved.engine == landfall_config::EngineChoice::Kubernetes {
+        return Err(usage(format!(
+            "{stack} is for the engine `kubernetes`, which has no way in yet"
+        )));
+    }
     let base = base(output, stack).await?;
     let certificates = certificates(stack, &resolved, &base, issue, output).await?;
     let (artifacts, packed) = pack(project, &resolved, output).await?;
@@ -177,7 +182,7 @@ async fn certificates(
 fn fits(newest: &Certificate, wanted: &CertificateRequest) -> bool {
     let covers = wanted.names.iter().all(|name| newest.names.contains(name));
     match newest.source {
-        CertificateSource::Imported => true,
+        CertificateSource::Imported | CertificateSource::Acm => true,
         CertificateSource::LocalCa => covers && newest.not_after.since(now()) > RENEW,
     }
 }
@@ -203,6 +208,7 @@ fn to_be_issued(newest: Option<&Certificate>, wanted: &CertificateRequest) -> Ce
         not_before: now(),
         not_after: now().after(RENEW).after(RENEW),
         source: CertificateSource::LocalCa,
+        acm: None,
     }
 }
 
@@ -216,8 +222,7 @@ async fn pack(
         tempfile::tempdir().map_err(|error| unexpected("make a temporary folder", &error))?;
     let mut artifacts: BTreeMap<String, Artifact> = BTreeMap::new();
     let mut files = BTreeMap::new();
-    for service in resolved.services.values() {
-        let source = &service.artifact;
+    for source in resolved.services.values().filter_map(|it| it.artifact.as_ref()) {
         let key = artifact_key(source);
         if artifacts.contains_key(&key) {
             continue;
@@ -266,11 +271,11 @@ fn content(
     certificates: BTreeMap<CertificateName, Certificate>,
 ) -> Content {
     let packed = |service: ResolvedService| {
-        let artifact = artifacts.get(&artifact_key(&service.artifact)).cloned();
+        let packed = |source| artifacts.get(&artifact_key(source)).cloned();
         Service {
-            artifact: artifact.expect("every service's artifact was packed"),
-            image: None,
-            port: None,
+            artifact: service.artifact.as_ref().and_then(packed),
+            image: service.image,
+            port: service.port,
             command: service.command,
             replicas: service.replicas,
             env: service.env,

@@ -4,8 +4,9 @@ use crate::codes::{self, Code};
 use crate::decode::{At, Draft, DraftListener, Redirect, soonest_healthy};
 use crate::diagnostic::{Diagnostic, Report};
 use crate::nearest::suggest;
+use crate::resolve::EngineChoice;
 use crate::source::Span;
-use landfall_model::{ListenerName, ListenerProtocol, Millis, ServiceName};
+use landfall_model::{ListenerName, ListenerProtocol, Millis, Provider, ServiceName};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -228,4 +229,67 @@ fn deadlines(report: &mut Report<'_>, draft: &Draft) {
                 .help(help),
         );
     }
+}
+
+/// What the stack's engine cannot do.
+pub(crate) fn engine(report: &mut Report<'_>, draft: &Draft, engine: EngineChoice) {
+    match engine {
+        EngineChoice::Local => {
+            for (name, service) in &draft.services {
+                let Some(service) = &service.value else { continue };
+                if let (None, Some(image)) = (&service.artifact, &service.image) {
+                    let message = format!(
+                        "service `{name}` has only an image, and the engine `local` runs processes"
+                    );
+                    report.add(
+                        Diagnostic::error(codes::WRONG_ENGINE, image.span.clone(), message)
+                            .help("add `artifact: ./dist` with a `command`, or write `engine: kubernetes` in the stack"),
+                    );
+                }
+            }
+        }
+        EngineChoice::Kubernetes => {
+            for (name, listener) in &draft.listeners {
+                let (span, listener) = (&listener.span, listener.value.as_ref());
+                if let Some((message, help)) = listener.and_then(not_on_a_cluster) {
+                    let message = format!("listener `{name}` {message}");
+                    report.add(
+                        Diagnostic::error(codes::WRONG_ENGINE, span.clone(), message).help(help),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Why a cluster's load balancers cannot do what a listener says.
+fn not_on_a_cluster(listener: &DraftListener) -> Option<(String, &'static str)> {
+    let provider = &listener.balancer.as_ref()?.provider;
+    let protocol = listener.protocol?;
+    let nlb = matches!(provider, Provider::AwsNlb(_));
+    if listener.redirect.is_some() {
+        return Some((
+            "redirects, which no load balancer of a cluster does".into(),
+            "take it away in that stack: `listeners: { NAME: null }`",
+        ));
+    }
+    if nlb && !matches!(protocol, ListenerProtocol::Tls | ListenerProtocol::Tcp) {
+        return Some((
+            format!("is `{protocol}`, and an NLB does not understand requests"),
+            "write `protocol: tls` to end TLS at the NLB, or `tcp` to pass the bytes on",
+        ));
+    }
+    if !nlb && protocol.terminates_tls() {
+        return Some((
+            format!("is `{protocol}`, and a Service of Kubernetes does not end TLS"),
+            "write `protocol: tls` and `provider: aws-nlb`; or `protocol: tcp`, and let the service speak TLS itself",
+        ));
+    }
+    if !listener.hosts.is_empty() && !nlb {
+        return Some((
+            "tells clients apart by `hosts`, which a Service of Kubernetes does not".into(),
+            "give each listener a port of its own and leave `hosts` out",
+        ));
+    }
+    None
 }

@@ -94,6 +94,16 @@ codes! {
         "Only one of the keys can be given: each is a different answer to the same question.";
     NOT_HERE = "LF0214", "a key that has no meaning here",
         "The key exists, but not together with what else is said here: for example a `certificate` on a `tcp` listener, where TLS does not end.";
+    BAD_ANNOTATION = "LF0215", "not an annotation",
+        "Annotations of a listener's Service are named as Kubernetes names them: an optional domain and `/`, then up to 63 letters, digits, `-`, `_` and `.`. Those of `landfall.dev/` are written by Landfall itself.";
+    BAD_ARN = "LF0216", "not the ARN of a certificate",
+        "`arn` of a certificate names one in AWS's certificate manager: `arn:aws:acm:REGION:ACCOUNT:certificate/ID`. An NLB only takes one of its own region.";
+    BAD_IMAGE = "LF0217", "not a container image",
+        "`image` names a container image as registries do: `registry.example/shop:1.2`, or with a digest, `registry.example/shop@sha256:…`.";
+    BAD_NAMESPACE = "LF0218", "not a namespace",
+        "A namespace of Kubernetes has up to 63 lower-case letters, digits and `-`, and begins and ends with a letter or digit.";
+    WRONG_ENGINE = "LF0219", "not on this engine",
+        "The stack's engine cannot do this. Processes on one machine run from an `artifact`; a cluster's Services forward bytes (`tcp`) and an NLB also ends TLS (`tls`), but neither understands requests.";
 
     UNKNOWN_OPTION = "LF0301", "no such option",
         "An option must be declared under `options` with its type before it can be used, or set by a stack, by `--set`, or by `LANDFALL_OPTION_NAME`.";

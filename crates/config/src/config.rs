@@ -10,7 +10,7 @@ use crate::nearest::suggest;
 use crate::options::{self, Declaration, Overrides, Values};
 use crate::overlay;
 use crate::read;
-use crate::resolve::{self, EngineChoice, Resolved};
+use crate::resolve::{self, ClusterChoice, EngineChoice, Resolved};
 use crate::source::SourceFile;
 use crate::stacks::{self, Stack};
 use crate::substitute::Substitution;
@@ -118,6 +118,34 @@ impl Config {
         self.stacks.iter().map(|stack| &stack.name).collect()
     }
 
+    /// What runs a stack, which no option can change; nothing when there is no such stack.
+    #[must_use]
+    pub fn engine(&self, stack: &StackName) -> Option<EngineChoice> {
+        self.find(stack).map(|stack| stacks::engine(&self.stacks, stack))
+    }
+
+    /// Where a stack of the engine `kubernetes` is.
+    #[must_use]
+    pub fn cluster(&self, stack: &StackName) -> ClusterChoice {
+        let mut all = ClusterChoice::default();
+        for stack in self.find(stack).into_iter().flat_map(|stack| self.chain(stack)) {
+            let own = &stack.cluster;
+            all.context = own.context.clone().or(all.context);
+            all.kubeconfig = own.kubeconfig.clone().or(all.kubeconfig);
+            all.namespace = own.namespace.clone().or(all.namespace);
+        }
+        all
+    }
+
+    fn find(&self, stack: &StackName) -> Option<&Stack> {
+        self.stacks.iter().find(|known| known.name == *stack)
+    }
+
+    /// A stack and those it extends, from the farthest to itself.
+    fn chain<'c>(&'c self, stack: &'c Stack) -> impl DoubleEndedIterator<Item = &'c Stack> {
+        stack.chain.iter().map(|index| &self.stacks[*index])
+    }
+
     /// What is odd, but no error.
     #[must_use]
     pub fn warnings(&self) -> &Diagnostics {
@@ -143,7 +171,7 @@ impl Config {
         files: &dyn Files,
     ) -> Result<Resolved, Diagnostics> {
         let mut report = Report::new(&self.source);
-        let Some(stack) = self.stacks.iter().find(|known| known.name == *stack) else {
+        let Some(stack) = self.find(stack) else {
             self.no_stack(&mut report, stack);
             return Err(report.finish());
         };
@@ -159,13 +187,17 @@ impl Config {
         if found.has_errors() {
             return Err(found);
         }
-        let parts = resolve::finish(draft).expect("what cannot be finished was reported");
-        let from_chain = || stack.chain.iter().rev().map(|index| &self.stacks[*index]);
+        let mut parts = resolve::finish(draft).expect("what cannot be finished was reported");
+        let confirm = self.chain(stack).rev().find_map(|stack| stack.confirm);
+        let engine = stacks::engine(&self.stacks, stack);
+        if engine == EngineChoice::Local {
+            resolve::leave_out_cluster(&mut parts);
+        }
         Ok(Resolved {
             app: self.app.clone(),
             stack: stack.name.clone(),
-            engine: from_chain().find_map(|stack| stack.engine).unwrap_or(EngineChoice::Local),
-            confirm: from_chain().find_map(|stack| stack.confirm).unwrap_or(false),
+            engine,
+            confirm: confirm.unwrap_or(false),
             options,
             services: parts.services,
             certificates: parts.certificates,
@@ -235,6 +267,7 @@ impl Whole<'_> {
         }
         let (draft, used) = decode(report, tree, values);
         check::cross(report, &draft);
+        check::engine(report, &draft, stacks::engine(self.stacks, stack));
         (draft, used)
     }
 

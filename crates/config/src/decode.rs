@@ -1,6 +1,7 @@
 //! From the tree to values: each function reads one kind of value, reports what is wrong, and lets
 //! the others go on.
 
+mod balancer;
 mod command;
 mod health;
 mod hook;
@@ -10,6 +11,7 @@ mod rollout;
 mod scalar;
 mod service;
 
+pub(crate) use balancer::{ALPN, CLASSES, KINDS, PROVIDERS, SCHEMES};
 pub(crate) use command::split_words;
 pub(crate) use health::default_health;
 pub(crate) use listener::{DraftListener, Redirect};
@@ -331,7 +333,36 @@ impl Decoder<'_, '_> {
         let fields = self.fields(&entry.value, &keys::CERTIFICATE, &entry.key_span, what)?;
         let names = self.required(&fields, "names", "names: [shop.example]")?;
         let names = self.hosts(Some(names), &fields.of("names"), true)?;
-        Some(CertificateRequest { names })
+        let arn = match fields.get("arn") {
+            None => None,
+            Some(entry) => Some(self.certificate_arn(entry, &fields)?),
+        };
+        Some(CertificateRequest { names, arn })
+    }
+
+    /// `arn:aws:acm:REGION:ACCOUNT:certificate/ID`.
+    fn certificate_arn(&mut self, entry: &Entry, fields: &Fields<'_>) -> Option<String> {
+        let what = fields.of("arn");
+        let text = self.full_text(&entry.value, &what)?;
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        let sound = matches!(parts[..], ["arn", partition, "acm", region, account, resource]
+            if partition.starts_with("aws")
+                && !region.is_empty()
+                && account.len() == 12
+                && account.bytes().all(|it| it.is_ascii_digit())
+                && resource.strip_prefix("certificate/").is_some_and(|id| !id.is_empty()));
+        if sound {
+            return Some(text);
+        }
+        self.add(
+            Diagnostic::error(
+                codes::BAD_ARN,
+                entry.value.span.clone(),
+                format!("{what} is `{text}`, which is no ARN of a certificate"),
+            )
+            .help("write it like `arn:aws:acm:eu-west-1:123456789012:certificate/ID`; `aws acm list-certificates` shows them"),
+        );
+        None
     }
 }
 

@@ -78,8 +78,16 @@ pub(crate) const SERVICE: Keys = Keys {
             "The folder, file or archive that is packed as a versioned artifact, relative to this file.",
         ),
         (
+            "image",
+            "The container image that the engine `kubernetes` runs. A tag is resolved to its digest when a release is made. Without `artifact` the service runs on clusters only.",
+        ),
+        (
             "command",
-            "The program and its arguments. A list; or text, which is split at spaces and not given to a shell.",
+            "The program and its arguments. A list; or text, which is split at spaces and not given to a shell. An image without an artifact may leave it out and run its own.",
+        ),
+        (
+            "port",
+            "The port it listens on in a container, given as `PORT`. Default 8080. On one machine each instance gets a port of its own.",
         ),
         ("replicas", "How many instances run, 0 to 500. Default 1."),
         (
@@ -103,11 +111,9 @@ pub(crate) const SERVICE: Keys = Keys {
         ("resources", "Limits of each instance."),
     ],
     later: &[
-        ("image", "container images"),
         ("schedule", "scheduled services"),
         ("timezone", "scheduled services"),
         ("metrics", "monitoring"),
-        ("port", "the engine `kubernetes`"),
     ],
 };
 
@@ -182,8 +188,11 @@ pub(crate) const HOOK: Keys = Keys {
 
 pub(crate) const CERTIFICATE: Keys = Keys {
     what: "a certificate",
-    known: &[("names", "The host names, wildcards and IP addresses it must be good for.")],
-    later: &[("acme", "ACME certificates"), ("arn", "AWS certificates")],
+    known: &[
+        ("names", "The host names, wildcards and IP addresses it must be good for."),
+        ("arn", "The certificate in AWS's certificate manager, for `provider: aws-nlb`."),
+    ],
+    later: &[("acme", "ACME certificates")],
 };
 
 pub(crate) const LISTENER: Keys = Keys {
@@ -202,6 +211,28 @@ pub(crate) const LISTENER: Keys = Keys {
         ),
         ("to", "The service that gets the traffic."),
         ("redirect", "`https`, or `{ https: PORT }`: send clients there. For `http` only."),
+        (
+            "provider",
+            "What listens on a cluster: `service` (Kubernetes' own) or `aws-nlb`. Default `aws-nlb` for `tls`, otherwise `service`. This key and those after it are for the engine `kubernetes`.",
+        ),
+        (
+            "type",
+            "The type of a `service`: `ClusterIP`, `NodePort` or `LoadBalancer`. Default `LoadBalancer`, and `NodePort` with `node_port`.",
+        ),
+        ("node_port", "The port of a `service` on every node. Default: the cluster chooses."),
+        (
+            "scheme",
+            "Who reaches an `aws-nlb`: `internet-facing` (the default) or `internal` (the VPC). A change replaces it.",
+        ),
+        (
+            "alpn",
+            "The ALPN policy of an `aws-nlb`: `None`, `HTTP1Only`, `HTTP2Only`, `HTTP2Optional` or `HTTP2Preferred`. Default `None`.",
+        ),
+        (
+            "class",
+            "What makes an `aws-nlb`: `controller` (the AWS Load Balancer Controller, the default) or `auto-mode` (EKS Auto Mode).",
+        ),
+        ("annotations", "Annotations of your own for the Service: a name, and text."),
     ],
     later: &[],
 };
@@ -232,7 +263,16 @@ pub(crate) const ROLLOUT: Keys = Keys {
 pub(crate) const STACK: Keys = Keys {
     what: "a stack",
     known: &[
-        ("engine", "What runs it: `local`."),
+        ("engine", "What runs it: `local` (this machine, the default) or `kubernetes`."),
+        ("context", "The context of the kubeconfig, for `kubernetes`. Default: the current one."),
+        (
+            "kubeconfig",
+            "The kubeconfig, for `kubernetes`, relative to this file. Default: `KUBECONFIG`, or `~/.kube/config`; inside a cluster the pod's own account.",
+        ),
+        (
+            "namespace",
+            "The namespace, for `kubernetes`. Default: the one of the context, or `default`.",
+        ),
         ("extends", "The stack from which it takes everything that it does not say itself."),
         ("set", "Values of options."),
         ("confirm", "Whether a person must confirm what is done to it. Default false."),
@@ -242,8 +282,6 @@ pub(crate) const STACK: Keys = Keys {
         ("rollout", "Changes to the rollout."),
     ],
     later: &[
-        ("context", "the engine `kubernetes`"),
-        ("namespace", "the engine `kubernetes`"),
         ("store", "stores elsewhere"),
         ("host", "servers over SSH"),
         ("secrets", "secrets"),
@@ -270,9 +308,6 @@ pub(crate) const LATER_TYPES: &[(&str, &str)] = &[
     ("list", "options with structure"),
     ("map", "options with structure"),
 ];
-
-/// Engines that this version does not have, with their capability.
-pub(crate) const LATER_ENGINES: &[(&str, &str)] = &[("kubernetes", "the engine `kubernetes`")];
 
 /// What references may name in the design, with the capability it belongs to.
 pub(crate) const LATER_REFERENCES: &[(&str, &str)] = &[

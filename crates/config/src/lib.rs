@@ -37,6 +37,8 @@ pub use config::{Config, parse};
 pub use diagnostic::{Diagnostic, Diagnostics, Label};
 pub use files::{Files, FolderFiles};
 pub use options::{Overrides, VARIABLE_PREFIX};
-pub use resolve::{ArtifactSource, CertificateRequest, EngineChoice, Resolved, ResolvedService};
+pub use resolve::{
+    ArtifactSource, CertificateRequest, ClusterChoice, EngineChoice, Resolved, ResolvedService,
+};
 pub use schema::schema;
 pub use source::{SourceFile, Span};

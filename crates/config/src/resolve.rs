@@ -44,6 +44,19 @@ pub struct Resolved {
 pub enum EngineChoice {
     /// Processes on one machine.
     Local,
+    /// A namespace of a cluster.
+    Kubernetes,
+}
+
+/// Where a stack of the engine `kubernetes` is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClusterChoice {
+    /// The context of the kubeconfig; nothing for the current one.
+    pub context: Option<String>,
+    /// The kubeconfig, relative to the file; nothing for the usual one.
+    pub kubeconfig: Option<String>,
+    /// The namespace; nothing for that of the context.
+    pub namespace: Option<String>,
 }
 
 /// Where an artifact is made from.
@@ -62,13 +75,19 @@ pub struct ArtifactSource {
 pub struct CertificateRequest {
     /// Host names, wildcards and IP addresses, at least one, in lower case.
     pub names: Vec<String>,
+    /// Its ARN, when it is in AWS's certificate manager.
+    pub arn: Option<String>,
 }
 
 /// A service as [`landfall_model::Service`], before its artifact is packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolvedService {
-    /// Where its artifact is made from.
-    pub artifact: ArtifactSource,
+    /// Where its artifact is made from, when it has one.
+    pub artifact: Option<ArtifactSource>,
+    /// The container image, as written.
+    pub image: Option<String>,
+    /// The port it listens on in a container.
+    pub port: Option<u16>,
     /// The program and its arguments.
     pub command: Vec<String>,
     /// How many instances, up to 500.
@@ -94,6 +113,19 @@ pub(crate) struct Parts {
     pub(crate) listeners: BTreeMap<ListenerName, Listener>,
     pub(crate) hooks: Vec<Hook>,
     pub(crate) rollout: RolloutPolicy,
+}
+
+/// Takes away what only a cluster reads, so that it is no part of what runs on one machine.
+pub(crate) fn leave_out_cluster(parts: &mut Parts) {
+    for listener in parts.listeners.values_mut() {
+        listener.balancer = None;
+    }
+    for certificate in parts.certificates.values_mut() {
+        certificate.arn = None;
+    }
+    for service in parts.services.values_mut() {
+        (service.image, service.port) = (None, None);
+    }
 }
 
 /// Reads the env_files, reporting what is wrong with them.
@@ -150,6 +182,8 @@ pub(crate) fn finish(draft: Draft) -> Option<Parts> {
 fn finish_service(draft: DraftService, check: HealthCheck) -> ResolvedService {
     ResolvedService {
         artifact: draft.artifact,
+        image: draft.image.map(|image| image.value),
+        port: draft.port,
         command: draft.command,
         replicas: draft.replicas,
         env: draft.env,
@@ -175,6 +209,7 @@ fn finish_listener(draft: DraftListener, target: Option<u16>) -> Option<Listener
         policy: draft.policy,
         hosts: draft.hosts,
         route,
+        balancer: draft.balancer,
     })
 }
 

@@ -3,6 +3,7 @@
 
 mod values;
 
+use crate::decode::{ALPN, CLASSES, KINDS, PROVIDERS, SCHEMES};
 use crate::keys::{self, Keys};
 use serde_json::{Map, Value, json};
 use values::{
@@ -21,7 +22,7 @@ pub fn schema() -> Value {
             ("options", map_of(values::OPTION_NAME, option())),
             ("services", at_least_one(map_of(values::NAME, service()))),
             ("hooks", object(&keys::HOOKS, &[], vec![("before", map_of(values::NAME, hook()))])),
-            ("certificates", map_of(values::NAME, certificate(&["names"]))),
+            ("certificates", map_of(values::NAME, certificate(false))),
             ("listeners", map_of(values::NAME, listener(false))),
             ("rollout", rollout(false)),
             ("stacks", at_least_one(map_of(values::NAME, stack()))),
@@ -80,10 +81,12 @@ fn option() -> Value {
 fn service() -> Value {
     object(
         &keys::SERVICE,
-        &["artifact", "command"],
+        &[],
         vec![
             ("artifact", either(vec![text(), artifact()])),
+            ("image", text()),
             ("command", command()),
+            ("port", integer(1, 65_535)),
             ("replicas", integer(0, 500)),
             ("env", environment(false)),
             ("env_file", either(vec![text(), list_of(text(), 0)])),
@@ -162,8 +165,10 @@ fn hook() -> Value {
     )
 }
 
-fn certificate(required: &[&str]) -> Value {
-    object(&keys::CERTIFICATE, required, vec![("names", list_of(text(), 1))])
+fn certificate(inherits: bool) -> Value {
+    let required: &[&str] = if inherits { &[] } else { &["names"] };
+    let all = vec![("names", list_of(text(), 1)), ("arn", text())];
+    object(&keys::CERTIFICATE, required, properties(inherits, all))
 }
 
 fn listener(inherits: bool) -> Value {
@@ -182,6 +187,13 @@ fn listener(inherits: bool) -> Value {
         ("hosts", list_of(text(), 1)),
         ("to", values::name()),
         ("redirect", either(vec![word_or_reference(&["https"]), redirect])),
+        ("provider", word_or_reference(&PROVIDERS)),
+        ("type", word_or_reference(&KINDS)),
+        ("node_port", integer(1, 65_535)),
+        ("scheme", word_or_reference(&SCHEMES)),
+        ("alpn", word_or_reference(&ALPN)),
+        ("class", word_or_reference(&CLASSES)),
+        ("annotations", json!({ "type": "object", "additionalProperties": text() })),
     ];
     // A listener may leave keys to the stacks, so none is required here.
     object(&keys::LISTENER, &[], properties(inherits, all))
@@ -211,13 +223,16 @@ fn stack() -> Value {
         &keys::STACK,
         &[],
         vec![
-            ("engine", word(&["local"])),
+            ("engine", word(&["local", "kubernetes"])),
+            ("context", text()),
+            ("kubeconfig", text()),
+            ("namespace", text()),
             ("extends", json!({ "type": "string", "pattern": values::NAME })),
             ("set", map_of(values::OPTION_NAME, text())),
             ("confirm", json!({ "type": "boolean" })),
             ("services", map_of(values::NAME, service)),
             ("listeners", map_of(values::NAME, nullable(listener(true)))),
-            ("certificates", map_of(values::NAME, nullable(certificate(&[])))),
+            ("certificates", map_of(values::NAME, nullable(certificate(true)))),
             ("rollout", rollout(true)),
         ],
     )

@@ -6,7 +6,7 @@ use crate::diagnostic::Diagnostic;
 use crate::keys;
 use crate::nearest::suggest;
 use crate::options::{self, Declaration, Setting};
-use crate::resolve::EngineChoice;
+use crate::resolve::{ClusterChoice, EngineChoice};
 use crate::source::Span;
 use crate::tree::{Entry, Kind, Node};
 use landfall_model::{OptionName, StackName};
@@ -22,6 +22,7 @@ pub(crate) struct Stack {
     pub(crate) span: Span,
     pub(crate) node: Node,
     pub(crate) engine: Option<EngineChoice>,
+    pub(crate) cluster: ClusterChoice,
     pub(crate) confirm: Option<bool>,
     pub(crate) set: BTreeMap<OptionName, Setting>,
     extends: Option<At<String>>,
@@ -76,6 +77,7 @@ fn only_local(root: &Node) -> Stack {
         node: Node { span: span.clone(), kind: Kind::Map(Vec::new()) },
         span,
         engine: None,
+        cluster: ClusterChoice::default(),
         confirm: None,
         set: BTreeMap::new(),
         extends: None,
@@ -103,11 +105,12 @@ fn stack(
     let what = format!("stack `{}`", entry.key);
     let fields = decoder.fields(&entry.value, &keys::STACK, &entry.key_span, what)?;
     let mut literal = |key: &str| fields.get(key).filter(|entry| decoder.literal(&entry.value));
+    let cluster = ["context", "kubeconfig", "namespace"].map(&mut literal);
     let (engine, extends, confirm) = (literal("engine"), literal("extends"), literal("confirm"));
-    let engines = [("local", EngineChoice::Local)];
-    let engine = engine.and_then(|entry| {
-        decoder.word(&entry.value, &fields.of("engine"), &engines, keys::LATER_ENGINES)
-    });
+    let engines = [("local", EngineChoice::Local), ("kubernetes", EngineChoice::Kubernetes)];
+    let engine =
+        engine.and_then(|entry| decoder.word(&entry.value, &fields.of("engine"), &engines, &[]));
+    let cluster = cluster_choice(decoder, &fields, cluster);
     let extends = extends.and_then(|entry| {
         let value = decoder.name_text(&entry.value, &fields.of("extends"))?;
         Some(At { value, span: entry.value.span.clone() })
@@ -123,11 +126,49 @@ fn stack(
         span: entry.key_span.clone(),
         node: entry.value.clone(),
         engine,
+        cluster,
         confirm,
         set,
         extends,
         chain: Vec::new(),
     })
+}
+
+/// What runs a stack: what it says itself, or the nearest one that it extends.
+pub(crate) fn engine(all: &[Stack], stack: &Stack) -> EngineChoice {
+    let said = stack.chain.iter().rev().find_map(|index| all[*index].engine);
+    said.unwrap_or(EngineChoice::Local)
+}
+
+fn cluster_choice(
+    decoder: &mut Decoder<'_, '_>,
+    fields: &Fields<'_>,
+    [context, kubeconfig, namespace]: [Option<&Entry>; 3],
+) -> ClusterChoice {
+    let mut text = |entry: Option<&Entry>, key: &str| {
+        entry.and_then(|entry| decoder.full_text(&entry.value, &fields.of(key)))
+    };
+    let (context, kubeconfig) = (text(context, "context"), text(kubeconfig, "kubeconfig"));
+    let named = text(namespace, "namespace");
+    if let (Some(name), Some(entry)) = (&named, namespace)
+        && !is_namespace(name)
+    {
+        let message = format!("{} is `{name}`, which is no namespace", fields.of("namespace"));
+        decoder.add(
+            Diagnostic::error(codes::BAD_NAMESPACE, entry.value.span.clone(), message)
+                .help("use up to 63 lower-case letters, digits and `-`"),
+        );
+    }
+    ClusterChoice { context, kubeconfig, namespace: named }
+}
+
+/// Whether Kubernetes takes it as the name of a namespace.
+fn is_namespace(text: &str) -> bool {
+    let fine = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(fine)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
 
 /// Checks which keys of services a stack changes; what they hold is checked after the overlay.

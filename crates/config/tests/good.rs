@@ -72,7 +72,11 @@ fn the_sample_is_resolved_for_each_stack() {
     assert_eq!(worker.health.check, HealthCheck::Process);
     assert_eq!(
         worker.artifact,
-        ArtifactSource { path: "./dist".into(), include: vec![], exclude: vec!["*.map".into()] }
+        Some(ArtifactSource {
+            path: "./dist".into(),
+            include: vec![],
+            exclude: vec!["*.map".into()]
+        })
     );
     assert_eq!(local.listeners[&named("plain")].route, Route::RedirectHttps { port: 8443 });
     assert_eq!(
@@ -230,7 +234,7 @@ fn references_stand_everywhere_and_keep_their_type() {
     assert!(config.warnings().0.is_empty(), "{}", config.warnings());
     let resolved = resolve(&config, "prod");
     let web = &resolved.services[&named("web")];
-    assert_eq!(web.artifact.path, "./web");
+    assert_eq!(web.artifact.as_ref().expect("an artifact").path, "./web");
     assert_eq!(web.command, ["./web", "0.5", "2"]);
     assert_eq!((web.replicas, web.overlap), (2, false));
     assert_eq!(web.env["ROOM"], "64Mi");

@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 fn service(version: &str) -> Service {
     Service {
-        artifact: Artifact {
+        artifact: Some(Artifact {
             digest: Digest::from_bytes([7; 32]),
             size: Bytes(1),
             path: "./dist".into(),
-        },
+        }),
         image: Some(format!("registry.example/shop@sha256:{}", "ab".repeat(32))),
         port: Some(3000),
         command: vec!["./shop".into(), "serve".into()],
@@ -57,6 +57,7 @@ fn desired(weights: &[(&str, u16)]) -> Desired {
         policy: None,
         hosts: BTreeSet::new(),
         route: Route::To("web".parse().expect("a name")),
+        balancer: None,
     };
     let weights = weights.iter().map(|(name, share)| (id(name), *share)).collect();
     let state = ListenerState { listener, certificate: None, weights };

@@ -156,7 +156,7 @@ impl Keeper {
 
     /// Makes the folder of a new instance: artifact, address, user, limits, workplace, record.
     async fn make(&self, order: &Order) -> Result<Arc<Spec>, String> {
-        let digest = &order.what.service.artifact.digest;
+        let digest = &digest(&order.what.service)?;
         let artifact = self
             .host
             .artifacts
@@ -272,4 +272,10 @@ fn remember(folder: &Path, verdict: &Verdict) {
     {
         tracing::warn!(marker = %marker.display(), %error, "cannot keep what a check said");
     }
+}
+
+/// What a service runs from.
+pub(crate) fn digest(service: &landfall_model::Service) -> Result<landfall_model::Digest, String> {
+    let artifact = service.artifact.as_ref();
+    artifact.map(|it| it.digest).ok_or_else(|| "the service has no artifact to run from".to_owned())
 }

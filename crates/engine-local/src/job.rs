@@ -208,7 +208,7 @@ impl JobKeeper {
     }
 
     async fn make(&self, job: &Job, folder: &Path) -> Result<Arc<Spec>, String> {
-        let digest = &job.service.artifact.digest;
+        let digest = &crate::instance::digest(&job.service)?;
         let got = self.host.artifacts.get(digest, self.materials.newest()).await;
         let artifact = got.map_err(|error| error.to_string())?;
         self.place(job, folder, &artifact).map_err(|error| error.to_string()).map(Arc::new)

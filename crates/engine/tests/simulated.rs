@@ -18,11 +18,11 @@ struct Simulated {
 
 fn service(env: &[(&str, &str)]) -> Service {
     Service {
-        artifact: Artifact {
+        artifact: Some(Artifact {
             digest: Digest::from_bytes([1; 32]),
             size: Bytes(1),
             path: "./dist".into(),
-        },
+        }),
         image: None,
         port: None,
         command: vec!["./web".into()],

@@ -7,6 +7,7 @@
 //! [`Desired`] state with a [`Fence`], answered by an engine's [`Observed`] state, and told to
 //! people as [`Event`]s that end in an [`ExitCode`].
 
+mod balancer;
 mod chain;
 mod desired;
 mod digest;
@@ -20,6 +21,7 @@ mod release;
 mod span;
 mod value;
 
+pub use balancer::{Balancer, Nlb, NlbAlpn, NlbClass, NlbScheme, Provider, ServiceKind};
 pub use chain::chain;
 pub use desired::{Desired, Draining, Fence, Group, GroupId, Job, JobId, ListenerState, StackId};
 pub use digest::{Digest, DigestError};
@@ -33,9 +35,9 @@ pub use name::{
 pub use number::{CertificateVersion, Epoch, ReleaseNumber, Revision, Sequence};
 pub use observed::{GroupStatus, InstanceState, InstanceStatus, JobState, Observed};
 pub use release::{
-    Artifact, Certificate, CertificateSource, Content, FORMAT, Health, HealthCheck, Hook, Listener,
-    ListenerProtocol, Provenance, Release, Resources, RolloutPolicy, Route, Service, Signal,
-    Source, Stop, Strategy, Substitution, Verb, Volume,
+    AcmCertificate, Artifact, Certificate, CertificateSource, Content, FORMAT, Health, HealthCheck,
+    Hook, Listener, ListenerProtocol, Provenance, Release, Resources, RolloutPolicy, Route,
+    Service, Signal, Source, Stop, Strategy, Substitution, Verb, Volume,
 };
 pub use span::{Bytes, Cpu, Millis, QuantityError, Timestamp};
 pub use value::{OptionType, OptionValue};

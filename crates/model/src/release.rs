@@ -1,8 +1,9 @@
 //! A release: everything that is needed to run one version of an application, sealed once.
 
 use crate::{
-    AppName, Bytes, CertificateName, CertificateVersion, Cpu, Digest, HookName, ListenerName,
-    Millis, OptionName, OptionValue, ReleaseNumber, ServiceName, StackName, Timestamp, VolumeName,
+    AppName, Balancer, Bytes, CertificateName, CertificateVersion, Cpu, Digest, HookName,
+    ListenerName, Millis, OptionName, OptionValue, ReleaseNumber, ServiceName, StackName,
+    Timestamp, VolumeName,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -116,6 +117,21 @@ pub struct Certificate {
     pub not_after: Timestamp,
     /// Who made it.
     pub source: CertificateSource,
+    /// What AWS's certificate manager knows it by, when it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acm: Option<AcmCertificate>,
+}
+
+/// A certificate in AWS's certificate manager. Each ARN is one version: what is behind one may be
+/// replaced there, and ACM cannot go back to what it had before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcmCertificate {
+    /// Its ARN.
+    pub arn: String,
+    /// Its key, in ACM's words: `RSA_2048`, `EC_prime256v1`; nothing when ACM could not be asked.
+    /// Names and dates of the certificate are then those that the file says, or unlimited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// Who made a certificate.
@@ -126,14 +142,17 @@ pub enum CertificateSource {
     Imported,
     /// Issued by the local development CA.
     LocalCa,
+    /// In AWS's certificate manager.
+    Acm,
 }
 
 /// A group of equal processes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
-    /// What it runs from.
-    pub artifact: Artifact,
-    /// The OCI image that holds the artifact, by digest, for engines that run containers.
+    /// What it runs from, on engines that run processes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<Artifact>,
+    /// The OCI image it runs from, by digest, on engines that run containers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     /// The port it listens on where it has an address of its own; elsewhere the engine chooses.
@@ -252,6 +271,9 @@ pub struct Listener {
     pub hosts: BTreeSet<String>,
     /// Where it goes.
     pub route: Route,
+    /// What listens, on a cluster; nothing where the edge does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balancer: Option<Balancer>,
 }
 
 /// What is spoken on a listener, in AWS's words.
@@ -387,6 +409,6 @@ impl Content {
     /// Every blob that an engine needs to run this.
     #[must_use]
     pub fn blobs(&self) -> BTreeSet<Digest> {
-        self.services.values().map(|service| service.artifact.digest).collect()
+        self.services.values().filter_map(|it| it.artifact.as_ref()).map(|it| it.digest).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! The difference between two contents, path by path, in the words of the file.
 
-use landfall_model::{Content, Digest, Listener, Route, Service};
+use landfall_model::{Content, Digest, Listener, Provider, Route, Service};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -111,6 +111,7 @@ fn flatten(content: &Content) -> BTreeMap<String, String> {
         // A plan that changes nothing holds a placeholder for what `up` would issue.
         let issued = certificate.fingerprint != Digest::from_bytes([0; 32]);
         let which = if issued { certificate.fingerprint.short() } else { "not issued yet".into() };
+        let which = certificate.acm.as_ref().map_or(which, |acm| acm.arn.clone());
         lines.insert(
             format!("certificates.{name}"),
             format!("version {} ({which})", certificate.version),
@@ -164,7 +165,9 @@ fn words(command: &[String]) -> String {
 
 fn flatten_service(lines: &mut BTreeMap<String, String>, path: &str, service: &Service) {
     let mut put = |key: &str, value: String| lines.insert(format!("{path}.{key}"), value);
-    put("artifact", format!("{} ({})", service.artifact.path, service.artifact.digest.short()));
+    if let Some(artifact) = &service.artifact {
+        put("artifact", format!("{} ({})", artifact.path, artifact.digest.short()));
+    }
     if let Some(image) = &service.image {
         put("image", image.clone());
     }
@@ -221,5 +224,24 @@ fn flatten_listener(lines: &mut BTreeMap<String, String>, path: &str, listener: 
     if !listener.hosts.is_empty() {
         let hosts: Vec<&str> = listener.hosts.iter().map(String::as_str).collect();
         put("hosts", hosts.join(", "));
+    }
+    let Some(balancer) = &listener.balancer else { return };
+    match &balancer.provider {
+        Provider::Service { kind, node_port } => {
+            put("provider", "service".into());
+            put("type", kind.word().into());
+            if let Some(port) = node_port {
+                put("node_port", port.to_string());
+            }
+        }
+        Provider::AwsNlb(nlb) => {
+            put("provider", "aws-nlb".into());
+            put("class", nlb.class.load_balancer_class().into());
+            put("scheme", nlb.scheme.word().into());
+            put("alpn", nlb.alpn.word().into());
+        }
+    }
+    for (name, value) in &balancer.annotations {
+        put(&format!("annotations.{name}"), value.clone());
     }
 }

@@ -46,16 +46,17 @@ fn certificate() -> Certificate {
         not_before: Timestamp(1),
         not_after: Timestamp(2),
         source: CertificateSource::Imported,
+        acm: None,
     }
 }
 
 fn service() -> Service {
     Service {
-        artifact: Artifact {
+        artifact: Some(Artifact {
             digest: Digest::from_bytes([2; 32]),
             size: Bytes(10),
             path: "./dist".into(),
-        },
+        }),
         image: None,
         port: None,
         command: vec!["./shop".into(), "serve all".into()],
@@ -83,6 +84,7 @@ fn listener(route: Route) -> Listener {
         policy: Some("ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09".into()),
         hosts: BTreeSet::from(["shop.example".into()]),
         route,
+        balancer: None,
     }
 }
 

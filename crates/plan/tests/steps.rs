@@ -21,11 +21,11 @@ struct Makeup {
 
 fn service(makeup: &Makeup) -> Service {
     Service {
-        artifact: Artifact {
+        artifact: Some(Artifact {
             digest: Digest::from_bytes([7; 32]),
             size: Bytes(1),
             path: "./dist".into(),
-        },
+        }),
         image: None,
         port: None,
         command: vec!["./web".into()],
@@ -53,6 +53,7 @@ fn listener(route: Route) -> Listener {
         policy: None,
         hosts: BTreeSet::new(),
         route,
+        balancer: None,
     }
 }
 

@@ -48,6 +48,7 @@ pub async fn run(global: &Global, command: CertCommand, output: &Output) -> Resu
                         let source = match version.source {
                             CertificateSource::Imported => "imported",
                             CertificateSource::LocalCa => "issued by the local CA",
+                            CertificateSource::Acm => "in AWS's certificate manager",
                         };
                         let _ = writeln!(
                             text,

@@ -5,7 +5,7 @@ use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::keys;
 use crate::tree::{self, Entry, Kind, Node};
-use landfall_model::{CertificateName, ListenerProtocol, OptionValue, ServiceName};
+use landfall_model::{Balancer, CertificateName, ListenerProtocol, OptionValue, ServiceName};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -29,6 +29,7 @@ pub(crate) struct DraftListener {
     pub(crate) hosts: BTreeSet<String>,
     pub(crate) to: Option<At<ServiceName>>,
     pub(crate) redirect: Option<At<Redirect>>,
+    pub(crate) balancer: Option<Balancer>,
 }
 
 /// Where a redirect goes.
@@ -63,6 +64,7 @@ impl Decoder<'_, '_> {
             }
         }
         self.route(&fields, &mut draft);
+        draft.balancer = self.balancer(&fields, protocol);
         Some(draft)
     }
 

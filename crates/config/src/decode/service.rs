@@ -15,7 +15,9 @@ const ARTIFACT: &str = "./dist";
 
 /// A service before its env_file is read and its default health check is chosen.
 pub(crate) struct DraftService {
-    pub(crate) artifact: ArtifactSource,
+    pub(crate) artifact: Option<ArtifactSource>,
+    pub(crate) image: Option<At<String>>,
+    pub(crate) port: Option<u16>,
     pub(crate) command: Vec<String>,
     pub(crate) replicas: u16,
     pub(crate) env: BTreeMap<String, String>,
@@ -36,12 +38,33 @@ pub(crate) struct EnvFile {
 impl Decoder<'_, '_> {
     pub(super) fn service(&mut self, entry: &Entry, what: String) -> Option<DraftService> {
         let fields = self.fields(&entry.value, &keys::SERVICE, &entry.key_span, what)?;
-        let artifact = self
-            .required(&fields, "artifact", "artifact: ./dist")
-            .and_then(|entry| self.artifact(entry, &fields));
-        let command = self
-            .required(&fields, "command", "command: [./program, serve]")
-            .and_then(|entry| self.command(&entry.value, &fields.of("command")));
+        let image = match fields.get("image") {
+            None => Some(None),
+            Some(entry) => self.image(entry, &fields).map(Some),
+        };
+        let artifact = match fields.get("artifact") {
+            Some(entry) => self.artifact(entry, &fields).map(Some),
+            None if fields.get("image").is_some() => Some(None),
+            None => {
+                self.required(&fields, "artifact", "artifact: ./dist");
+                None
+            }
+        };
+        let command = match fields.get("command") {
+            None if fields.get("artifact").is_none() && fields.get("image").is_some() => {
+                Some(Vec::new())
+            }
+            _ => self
+                .required(&fields, "command", "command: [./program, serve]")
+                .and_then(|entry| self.command(&entry.value, &fields.of("command"))),
+        };
+        let port = match fields.get("port") {
+            None => Some(None),
+            Some(entry) => self
+                .integer(&entry.value, &fields.of("port"), 1..=65_535)
+                .and_then(|port| u16::try_from(port).ok())
+                .map(Some),
+        };
         let replicas = match fields.get("replicas") {
             None => Some(1),
             Some(entry) => self.integer(&entry.value, &fields.of("replicas"), 0..=500),
@@ -63,6 +86,8 @@ impl Decoder<'_, '_> {
         let resources = self.resources(&fields);
         Some(DraftService {
             artifact: artifact?,
+            image: image?,
+            port: port?,
             command: command?,
             replicas: u16::try_from(replicas?).ok()?,
             env: env?,
@@ -95,6 +120,23 @@ impl Decoder<'_, '_> {
         let include = self.patterns(&fields, "include");
         let exclude = self.patterns(&fields, "exclude");
         Some(ArtifactSource { path: path?, include: include?, exclude: exclude? })
+    }
+
+    fn image(&mut self, entry: &Entry, service: &Fields<'_>) -> Option<At<String>> {
+        let what = service.of("image");
+        let value = self.full_text(&entry.value, &what)?;
+        if is_image(&value) {
+            return Some(At { value, span: entry.value.span.clone() });
+        }
+        self.add(
+            Diagnostic::error(
+                codes::BAD_IMAGE,
+                entry.value.span.clone(),
+                format!("{what} is `{value}`, which names no image"),
+            )
+            .help("write it like `registry.example/shop:1.2` or `registry.example/shop@sha256:…`"),
+        );
+        None
     }
 
     fn patterns(&mut self, fields: &Fields<'_>, key: &str) -> Option<Vec<String>> {
@@ -286,6 +328,26 @@ impl Decoder<'_, '_> {
         }
         amount > 0
     }
+}
+
+/// Whether it has the form of an image's name: what a registry makes of it shows later.
+fn is_image(text: &str) -> bool {
+    let (name, digest) = match text.split_once('@') {
+        Some((name, digest)) => (name, Some(digest)),
+        None => (text, None),
+    };
+    let digest_fits = digest.is_none_or(|digest| {
+        digest.strip_prefix("sha256:").is_some_and(|hex| {
+            hex.len() == 64
+                && hex.bytes().all(|it| it.is_ascii_digit() || (b'a'..=b'f').contains(&it))
+        })
+    });
+    let path = |segment: &str| {
+        !segment.is_empty()
+            && segment.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_.:".contains(&it))
+            && segment.starts_with(|it: char| it.is_ascii_alphanumeric())
+    };
+    digest_fits && !name.contains("://") && name.split('/').all(path)
 }
 
 /// Checks the name of an environment variable.

@@ -114,7 +114,8 @@ fn container(run: &Run<'_>, drained: i64) -> Container {
     Container {
         name: group.service.to_string(),
         image: Some(service.image.clone().unwrap_or_default()),
-        command: Some(command.to_vec()),
+        // Without one the image's own is run.
+        command: (!command.is_empty()).then(|| command.to_vec()),
         env: Some(vec![
             variable("HOST", "0.0.0.0".into()),
             variable("PORT", port.to_string()),

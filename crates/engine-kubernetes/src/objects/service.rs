@@ -5,7 +5,7 @@ use super::names::part_name;
 use super::{Kind, Object, WEIGHTS, labels, selector};
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use landfall_model::{GroupId, ListenerName, ListenerState, Route, StackId};
+use landfall_model::{GroupId, ListenerName, ListenerState, Provider, Route, ServiceKind, StackId};
 use std::collections::BTreeMap;
 
 /// The annotation with the listener's name.
@@ -31,17 +31,25 @@ pub(super) fn listener(
     let target = groups.iter().find_map(|group| ports.get(*group)).copied();
     let mut metadata = meta(&named, labels::of_service(stack, service));
     let weights = serde_json::to_string(&state.weights).unwrap_or_default();
-    metadata.annotations =
-        Some([(WEIGHTS.to_owned(), weights), (LISTENER.to_owned(), name.to_string())].into());
+    let balancer = state.listener.balancer.as_ref();
+    let mut annotations = balancer.map(|it| it.annotations.clone()).unwrap_or_default();
+    annotations.extend([(WEIGHTS.to_owned(), weights), (LISTENER.to_owned(), name.to_string())]);
+    metadata.annotations = Some(annotations);
+    let (kind, node_port) = match balancer.map(|it| &it.provider) {
+        Some(Provider::Service { kind, node_port }) => (*kind, *node_port),
+        Some(Provider::AwsNlb(_)) => (ServiceKind::LoadBalancer, None),
+        None => (ServiceKind::ClusterIp, None),
+    };
     let object = Service {
         metadata,
         spec: Some(ServiceSpec {
-            type_: Some("ClusterIP".into()),
+            type_: Some(kind.word().into()),
             selector: Some(selector(stack, service, release)),
             ports: Some(vec![ServicePort {
                 name: Some("main".into()),
                 port: i32::from(state.listener.listen.port()),
                 protocol: Some("TCP".into()),
+                node_port: node_port.map(i32::from),
                 target_port: target.map(|port| IntOrString::Int(i32::from(port))),
                 ..ServicePort::default()
             }]),

@@ -43,6 +43,7 @@ fn release(world: &World, number: u64, strategy: Strategy, spoil: Option<&str>) 
         policy: None,
         hosts: BTreeSet::new(),
         route: Route::To("web".parse().expect("a name")),
+        balancer: None,
     };
     let stack = world.stack();
     Arc::new(Release {

@@ -10,8 +10,7 @@ use landfall_engine::conformance::{Harness, Kind, NoMaterials};
 use landfall_engine::{Engine, Materials};
 use landfall_engine_kubernetes::{KubernetesEngine, Options};
 use landfall_model::{
-    Artifact, Bytes, Digest, GroupId, Health, HealthCheck, Millis, Observed, Resources, Service,
-    Signal, StackId, Stop,
+    GroupId, Health, HealthCheck, Millis, Observed, Resources, Service, Signal, StackId, Stop,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -161,11 +160,7 @@ impl Harness for World {
             Kind::Crashes => "echo no use; exit 1",
         };
         Service {
-            artifact: Artifact {
-                digest: Digest::from_bytes([0; 32]),
-                size: Bytes(0),
-                path: "./dist".into(),
-            },
+            artifact: None,
             image: Some(self.image.clone()),
             port: None,
             command: ["sh", "-c", script].map(String::from).to_vec(),

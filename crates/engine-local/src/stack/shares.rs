@@ -116,8 +116,9 @@ fn wanted_artifacts(host: &crate::host::Host) -> BTreeSet<String> {
         if let Ok(Some(desired)) =
             crate::disk::read_record::<landfall_model::Desired>(&folder.desired())
         {
-            wanted.extend(desired.groups.values().map(|g| g.service.artifact.digest.hex()));
-            wanted.extend(desired.jobs.values().map(|job| job.service.artifact.digest.hex()));
+            let services = desired.groups.values().map(|group| &group.service);
+            let services = services.chain(desired.jobs.values().map(|job| &job.service));
+            wanted.extend(services.filter_map(|it| Some(it.artifact.as_ref()?.digest.hex())));
         }
         for run in folders(&folder.instances()).chain(folders(&folder.jobs())) {
             if crate::run::Run::is_buried(&run) {

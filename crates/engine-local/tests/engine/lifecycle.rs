@@ -281,6 +281,7 @@ async fn a_listener_without_its_certificate_is_a_problem_and_the_rest_is_served(
         not_before: Timestamp(0),
         not_after: Timestamp(1),
         source: CertificateSource::Imported,
+        acm: None,
     });
     desired.listeners.insert("secure".parse().unwrap(), secure);
     world.apply(desired).await;

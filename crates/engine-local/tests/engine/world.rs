@@ -179,6 +179,7 @@ impl World {
             policy: None,
             hosts: BTreeSet::new(),
             route: Route::To("web".parse().unwrap()),
+            balancer: None,
         };
         let state = ListenerState { listener, certificate: None, weights };
         desired.listeners.insert("public".parse().unwrap(), state);
@@ -269,7 +270,7 @@ fn clear_away(run: &Path) {
 
 pub fn service(command: &[&str]) -> Service {
     Service {
-        artifact: Artifact { digest: artifact(), size: Bytes(1), path: "./dist".into() },
+        artifact: Some(Artifact { digest: artifact(), size: Bytes(1), path: "./dist".into() }),
         image: None,
         port: None,
         command: command.iter().map(|word| (*word).to_owned()).collect(),

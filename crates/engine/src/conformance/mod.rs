@@ -162,6 +162,7 @@ fn listener(weights: BTreeMap<GroupId, u16>) -> (ListenerName, ListenerState) {
         policy: None,
         hosts: std::collections::BTreeSet::new(),
         route: Route::To("web".parse().expect("a good name")),
+        balancer: None,
     };
     let state = ListenerState { listener, certificate: None, weights };
     ("public".parse().expect("a good name"), state)

@@ -87,6 +87,7 @@ impl Scenario {
             policy: None,
             hosts: BTreeSet::new(),
             route: Route::To(service_name()),
+            balancer: None,
         };
         let hook = self.hook.map(|retry_safe| Hook {
             name: "migrate".parse().expect("a name"),
@@ -124,11 +125,11 @@ impl Scenario {
 
     fn service(&self) -> Service {
         Service {
-            artifact: Artifact {
+            artifact: Some(Artifact {
                 digest: Digest::from_bytes([7; 32]),
                 size: Bytes(1),
                 path: "./dist".into(),
-            },
+            }),
             image: None,
             port: None,
             command: vec!["./web".into()],

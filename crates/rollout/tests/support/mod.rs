@@ -68,11 +68,11 @@ fn service(makeup: &Makeup) -> Service {
         env.insert("SIM_JOB".into(), hook.into());
     }
     Service {
-        artifact: Artifact {
+        artifact: Some(Artifact {
             digest: Digest::from_bytes([7; 32]),
             size: Bytes(1),
             path: "./dist".into(),
-        },
+        }),
         image: None,
         port: None,
         command: vec!["./web".into()],
@@ -108,6 +108,7 @@ fn release(number: u64, makeups: &[Makeup], rolling: bool, bake: u64) -> Release
                 policy: None,
                 hosts: BTreeSet::new(),
                 route: Route::To(service_name.clone()),
+                balancer: None,
             };
             listeners.insert(format!("public-{name}").parse().expect("a name"), listener);
         }

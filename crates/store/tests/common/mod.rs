@@ -68,7 +68,7 @@ pub fn release(stack: &StackId, number: u64, blobs: &[Digest]) -> Release {
 
 fn service(digest: Digest) -> Service {
     Service {
-        artifact: Artifact { digest, size: Size(4), path: "./dist".to_owned() },
+        artifact: Some(Artifact { digest, size: Size(4), path: "./dist".to_owned() }),
         image: None,
         port: None,
         command: vec!["./shop".to_owned(), "serve".to_owned()],
