@@ -21,8 +21,33 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("engine-local", &["model", "engine", "protocol"]),
     ("engine-kubernetes", &["model", "engine"]),
     ("edge", &["model", "protocol", "tls-policy"]),
-    ("agent", &["model", "plan", "engine", "engine-local", "protocol", "rollout", "store"]),
-    ("cli", &["model", "config", "plan", "protocol", "store", "agent", "edge", "engine-local"]),
+    (
+        "agent",
+        &[
+            "model",
+            "plan",
+            "engine",
+            "engine-local",
+            "engine-kubernetes",
+            "protocol",
+            "rollout",
+            "store",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "model",
+            "config",
+            "plan",
+            "protocol",
+            "store",
+            "agent",
+            "edge",
+            "engine-local",
+            "engine-kubernetes",
+        ],
+    ),
 ];
 
 /// Crates for development only: nothing that is shipped may use them.

@@ -3,7 +3,6 @@
 use crate::address;
 use crate::agent::Shared;
 use crate::stack::{Stack, since};
-use landfall_engine::Engine;
 use landfall_model::{Observed, StackId};
 use landfall_protocol::agent::{ListenerStatus, RunStatus, Serving, StackStatus};
 use landfall_rollout::Phase;
@@ -48,8 +47,10 @@ fn one(shared: &Shared, stack: &Stack) -> StackStatus {
 
 /// The run in progress.
 pub(crate) fn run(stack: &Stack) -> Option<RunStatus> {
-    stack.run()?;
     let record = stack.last()?;
+    if record.state.ended().is_some() {
+        return None;
+    }
     Some(RunStatus {
         run: record.run.clone(),
         verb: record.verb,

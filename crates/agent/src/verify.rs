@@ -3,7 +3,6 @@
 use crate::agent::Shared;
 use crate::server::known;
 use crate::{clock, stack::Stack};
-use landfall_engine::Engine;
 use landfall_model::{Content, Fence, ListenerName, Observed, Revision, StackId, Timestamp};
 use landfall_protocol::agent::{Check, Failure, Reply};
 use landfall_rollout::{Record, State};
@@ -28,7 +27,7 @@ pub(crate) async fn verify(shared: &Arc<Shared>, id: &StackId) -> Result<Reply, 
     };
     let content = &serving.release.content;
     let mut checks = instances(&observed);
-    checks.push(drift(shared, &stack, &observed));
+    checks.push(drift(&stack, &observed));
     for name in content.listeners.keys() {
         checks.push(listener(content, name, &observed).await);
     }
@@ -38,11 +37,11 @@ pub(crate) async fn verify(shared: &Arc<Shared>, id: &StackId) -> Result<Reply, 
 
 /// What the engine sees, once it has come as far as the journal: for a moment after a change, and
 /// after the agent's own start, it is on its way there.
-async fn settled(shared: &Shared, stack: &Stack) -> Observed {
+pub(crate) async fn settled(shared: &Shared, stack: &Stack) -> Observed {
     let mut reports = shared.engine.watch(&stack.id);
     let arrived = |report: &Observed| {
         stack.last().is_none_or(|last| {
-            report.accepted >= fence(shared, &last) && report.traffic == last.state.shape.weights
+            report.accepted >= fence(stack, &last) && report.traffic == last.state.shape.weights
         })
     };
     let arrives = async { reports.wait_for(arrived).await.map(|report| report.clone()) };
@@ -52,8 +51,8 @@ async fn settled(shared: &Shared, stack: &Stack) -> Observed {
     }
 }
 
-fn fence(shared: &Shared, last: &Record) -> Fence {
-    Fence { epoch: shared.epoch, revision: Revision(last.sequence.0) }
+fn fence(stack: &Stack, last: &Record) -> Fence {
+    Fence { epoch: stack.epoch(), revision: Revision(last.sequence.0) }
 }
 
 fn instances(observed: &Observed) -> Vec<Check> {
@@ -72,12 +71,12 @@ fn instances(observed: &Observed) -> Vec<Check> {
 }
 
 /// What was told is what is in force.
-fn drift(shared: &Shared, stack: &Stack, observed: &Observed) -> Check {
+fn drift(stack: &Stack, observed: &Observed) -> Check {
     let name = "drift".to_owned();
     let Some(last) = stack.last() else {
         return Check { name, good: false, message: "there is no journal".into() };
     };
-    let fence = fence(shared, &last);
+    let fence = fence(stack, &last);
     let State { shape, .. } = &last.state;
     let message = if observed.accepted != fence {
         Some(format!("the engine is at {}, the journal at {fence}", observed.accepted))

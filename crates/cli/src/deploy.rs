@@ -3,10 +3,13 @@
 use crate::arguments::{RunArguments, Values};
 use crate::failure::{Failure, Result, unexpected, usage};
 use crate::output::Output;
-use crate::project::{Project, agent, ask, odd};
+use crate::project::Project;
 use crate::signals::Interrupts;
-use landfall_agent::{Home, client, now};
-use landfall_config::{ArtifactSource, CertificateRequest, Resolved, ResolvedService};
+use crate::target::{Target, odd};
+use landfall_agent::{Home, now};
+use landfall_config::{
+    ArtifactSource, CertificateRequest, EngineChoice, Resolved, ResolvedService,
+};
 use landfall_model::{
     Artifact, Bytes, Certificate, CertificateName, CertificateSource, Content, Digest, ExitCode,
     FORMAT, Finding, Millis, Release, ReleaseNumber, Service, Severity, Source, StackId,
@@ -45,8 +48,8 @@ pub struct Prepared {
 }
 
 /// What a plan starts from.
-pub async fn base(output: &Output, stack: &StackId) -> Result<Base> {
-    match ask(output, &Request::Base { stack: stack.clone() }).await? {
+pub async fn base(output: &Output, target: &Target) -> Result<Base> {
+    match target.ask(output, &Request::Base { stack: target.id.clone() }).await? {
         Reply::Base(base) => Ok(*base),
         _ => Err(odd()),
     }
@@ -64,31 +67,31 @@ pub fn serving(base: &Base) -> Result<Option<Release>> {
 /// Reads, resolves, packs and plans.
 pub async fn prepare(
     project: &Project,
-    stack: &StackId,
+    target: &Target,
     values: &Values,
     issue: bool,
     output: &Output,
 ) -> Result<Prepared> {
-    let resolved = project.resolve(stack, values, output)?;
-    if resolved.engine == landfall_config::EngineChoice::Kubernetes {
-        return Err(usage(format!(
-            "{stack} is for the engine `kubernetes`, which has no way in yet"
-        )));
+    let stack = &target.id;
+    let mut resolved = project.resolve(stack, values, output)?;
+    if resolved.engine == EngineChoice::Kubernetes {
+        // A cluster runs images.
+        resolved.services.values_mut().for_each(|service| service.artifact = None);
     }
-    let base = base(output, stack).await?;
-    let certificates = certificates(stack, &resolved, &base, issue, output).await?;
+    let base = base(output, target).await?;
+    let certificates = certificates(target, &resolved, &base, issue, output).await?;
     let (artifacts, packed) = pack(project, &resolved, output).await?;
     let confirm = resolved.confirm;
     let content = content(resolved, &artifacts, certificates);
     let mut plan = make_plan(stack, Verb::Up, content, &base)?;
-    plan.findings.extend(check(stack, &plan.content, output).await?);
+    plan.findings.extend(check(target, &plan.content, output).await?);
     Ok(Prepared { plan, base, packed, confirm })
 }
 
 /// What stands in the way on the host.
-async fn check(stack: &StackId, content: &Content, output: &Output) -> Result<Vec<Finding>> {
-    let request = Request::Check { stack: stack.clone(), content: Box::new(content.clone()) };
-    match ask(output, &request).await? {
+async fn check(target: &Target, content: &Content, output: &Output) -> Result<Vec<Finding>> {
+    let request = Request::Check { stack: target.id.clone(), content: Box::new(content.clone()) };
+    match target.ask(output, &request).await? {
         Reply::Findings { findings } => Ok(findings),
         _ => Err(odd()),
     }
@@ -141,7 +144,7 @@ pub fn who() -> String {
 
 /// Chooses a version of each certificate; issues what is local and missing when it may.
 async fn certificates(
-    stack: &StackId,
+    target: &Target,
     resolved: &Resolved,
     base: &Base,
     issue: bool,
@@ -162,8 +165,8 @@ async fn certificates(
         } else if issue {
             let names = wanted.names.clone();
             let request =
-                Request::IssueCertificate { stack: stack.clone(), name: name.clone(), names };
-            let Reply::Certificate { certificate, .. } = ask(output, &request).await? else {
+                Request::IssueCertificate { stack: target.id.clone(), name: name.clone(), names };
+            let Reply::Certificate { certificate, .. } = target.ask(output, &request).await? else {
                 return Err(odd());
             };
             output.note(&format!(
@@ -309,15 +312,16 @@ pub fn report(plan: &Plan, output: &Output) -> Result<()> {
 }
 
 /// Sends the blobs that the agent does not have.
-pub async fn send(packed: &Packed, output: &Output) -> Result<()> {
+pub async fn send(target: &Target, packed: &Packed, output: &Output) -> Result<()> {
     let digests: Vec<Digest> = packed.files.keys().copied().collect();
-    let Reply::Missing { digests } = ask(output, &Request::Missing { digests }).await? else {
+    let Reply::Missing { digests } = target.ask(output, &Request::Missing { digests }).await?
+    else {
         return Err(odd());
     };
     for digest in digests {
         let Some(file) = packed.files.get(&digest) else { continue };
         output.working(&format!("sending the artifact {}", digest.short()));
-        agent(output).await?.put_blob(digest, file).await?;
+        target.agent(output).await?.put_blob(digest, file).await?;
     }
     Ok(())
 }
@@ -369,14 +373,14 @@ pub struct Wanted {
 
 /// Seals, signs, sends and follows. Ctrl-C cancels, twice leaves.
 pub async fn roll_out(
-    stack: &StackId,
+    target: &Target,
     wanted: Wanted,
     base: &Base,
     run: &RunArguments,
     output: &Output,
 ) -> Result<ExitCode> {
     let number = base.head.map_or(ReleaseNumber(1), |(number, _)| number.next());
-    let mut release = release(stack, number, wanted.content, wanted.source);
+    let mut release = release(&target.id, number, wanted.content, wanted.source);
     release.restores = wanted.restores;
     release.substitutions = wanted.substitutions;
     let key = signing_key(run)?;
@@ -394,12 +398,12 @@ pub async fn roll_out(
         by,
     };
     output.note(&format!("· sealed release {number} ({})", sealed.digest.short()));
-    follow(stack, &Request::Apply(Box::new(apply)), output).await
+    follow(target, &Request::Apply(Box::new(apply)), output).await
 }
 
 /// The same request once more, by its key: its run is followed, or its end told again.
 pub async fn repeated(
-    stack: &StackId,
+    target: &Target,
     run: &RunArguments,
     base: &Base,
     output: &Output,
@@ -408,19 +412,20 @@ pub async fn repeated(
         return Ok(None);
     }
     output.note("· this was asked for before, by its idempotency key");
-    follow(stack, &Request::Attach { stack: stack.clone() }, output).await.map(Some)
+    let attach = Request::Attach { stack: target.id.clone() };
+    follow(target, &attach, output).await.map(Some)
 }
 
 /// Asks for something that is answered with events and a summary, follows it, and says how it
 /// ended.
-pub async fn follow(stack: &StackId, request: &Request, output: &Output) -> Result<ExitCode> {
-    Ok(conclude(&watch(stack, request, output).await?, output))
+pub async fn follow(target: &Target, request: &Request, output: &Output) -> Result<ExitCode> {
+    Ok(conclude(&watch(target, request, output).await?, output))
 }
 
 /// Asks for something that is answered with events and a summary, and follows it to its end.
-pub async fn watch(stack: &StackId, request: &Request, output: &Output) -> Result<Summary> {
+pub async fn watch(target: &Target, request: &Request, output: &Output) -> Result<Summary> {
     let mut interrupts = Interrupts::listen();
-    let mut connection = agent(output).await?;
+    let mut connection = target.agent(output).await?;
     connection.ask(request).await?;
     let mut asked = false;
     loop {
@@ -432,26 +437,35 @@ pub async fn watch(stack: &StackId, request: &Request, output: &Output) -> Resul
             },
             () = interrupts.next() => {
                 if asked {
-                    return Err(Failure::new(
-                        ExitCode::Cancelled,
-                        "left: the agent goes on with it",
-                    )
-                    .help("`landfall resume` follows it, `landfall status` says what serves"));
+                    return Err(left(target).await);
                 }
                 asked = true;
-                output.note("! cancelling; again to leave it to the agent");
-                cancel(stack).await;
+                output.note(if target.is_driven_here() {
+                    "! cancelling; again to leave it where it is"
+                } else {
+                    "! cancelling; again to leave it to the agent"
+                });
+                cancel(target).await;
             }
         }
     }
 }
 
-async fn cancel(stack: &StackId) {
-    let request = Request::Cancel { stack: stack.clone(), why: format!("by {}", who()) };
-    if let Ok(connection) = client::connect(&Home::find()).await {
-        // It may be over already; its summary then says so.
-        let _ = connection.request(&request).await;
+/// Whoever asked goes away before the end.
+async fn left(target: &Target) -> Failure {
+    if target.is_driven_here() {
+        target.leave().await;
+        return Failure::new(ExitCode::Cancelled, "left: the next command goes on with it")
+            .help("`landfall resume` goes on at once, `landfall status` says what serves");
     }
+    Failure::new(ExitCode::Cancelled, "left: the agent goes on with it")
+        .help("`landfall resume` follows it, `landfall status` says what serves")
+}
+
+async fn cancel(target: &Target) {
+    let request = Request::Cancel { stack: target.id.clone(), why: format!("by {}", who()) };
+    // It may be over already; its summary then says so.
+    let _ = target.ask_running(&request).await;
 }
 
 /// Says how a run ended.

@@ -11,6 +11,7 @@ mod output;
 mod project;
 mod render;
 mod signals;
+mod target;
 
 use arguments::Arguments;
 use clap::Parser;

@@ -367,3 +367,24 @@ fn fence_of(object: &DynamicObject) -> Option<Fence> {
 fn dynamic(manifest: &Value) -> Result<DynamicObject, kube::Error> {
     serde_json::from_value(manifest.clone()).map_err(kube::Error::SerdeError)
 }
+
+/// Removes the fence of a stack of which nothing else is left.
+pub(crate) async fn forget(
+    client: &Client,
+    namespace: &str,
+    stack: &StackId,
+) -> Result<(), EngineError> {
+    let fence = Fence::default();
+    let place = Place { client, namespace, stack, fence, take_ownership: false };
+    if let Some((kind, name)) = place.seen().await?.into_keys().next() {
+        return Err(EngineError::Failed {
+            operation: format!("forget {stack}"),
+            why: format!("its {} {name} is still there", kind.word()),
+        });
+    }
+    match place.maps().delete(&fence_name(stack), &DeleteParams::default()).await {
+        Ok(_) => Ok(()),
+        Err(error) if refusal(&error) == Refusal::NotFound => Ok(()),
+        Err(error) => Err(error::failed(format!("remove the fence of {stack}"), &error)),
+    }
+}

@@ -85,6 +85,11 @@ impl Engine for KubernetesEngine {
         logs::lines(self.client.clone(), self.options.namespace.clone(), query)
     }
 
+    async fn forget(&self, stack: &StackId) -> Result<(), EngineError> {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner).remove(stack);
+        crate::apply::forget(&self.client, &self.options.namespace, stack).await
+    }
+
     async fn exec(&self, request: ExecRequest) -> Result<Session, EngineError> {
         exec::exec(&self.client, &self.options.namespace, request).await
     }

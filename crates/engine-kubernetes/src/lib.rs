@@ -21,9 +21,11 @@ pub mod fence;
 mod logs;
 pub mod objects;
 mod observe;
+mod reach;
 mod reasons;
 mod watcher;
 
 pub use check::CODES;
 pub use engine::{KubernetesEngine, Options};
 pub use kube::Client;
+pub use reach::{Address, ReachError, Reached, reach};

@@ -198,6 +198,13 @@ pub trait Engine: Send + Sync {
     /// Log lines, the past first.
     fn logs(&self, query: LogQuery) -> BoxStream<'static, Result<LogLine, EngineError>>;
 
+    /// Forgets a stack of which nothing is wanted any more: its desired state, its fence and, for
+    /// good, its volumes.
+    ///
+    /// # Errors
+    /// When something of it still runs or is wanted, or cannot be removed.
+    async fn forget(&self, stack: &StackId) -> Result<(), EngineError>;
+
     /// Runs a command beside an instance.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use crate::arguments::AgentCommand;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
-use crate::project::program;
+use crate::target::program;
 use landfall_agent::{AgentError, Home, Options, client};
 use landfall_model::ExitCode;
 use landfall_protocol::agent::{Reply, Request};
@@ -52,7 +52,7 @@ async fn stop(home: &Home) -> Result<()> {
         Err(failure) => return Err(failure),
     };
     let Reply::Doctor(doctor) = connection.request(&Request::Doctor).await? else {
-        return Err(crate::project::odd());
+        return Err(crate::target::odd());
     };
     client::connect(home).await?.request(&Request::Stop).await?;
     let deadline = tokio::time::Instant::now() + STOP;

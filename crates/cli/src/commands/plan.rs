@@ -57,19 +57,19 @@ async fn planned(
     output: &Output,
 ) -> Result<bool> {
     let project = Project::open(global, output)?;
-    let stack = project.stack(stack.stack.as_deref())?;
+    let target = project.target(&project.stack(stack.stack.as_deref())?);
     // A plan that is kept must be whole, so what `up` would issue is issued now.
     let issue = wanted.out.is_some();
-    let prepared = deploy::prepare(&project, &stack, values, issue, output).await?;
+    let prepared = deploy::prepare(&project, &target, values, issue, output).await?;
     let plan = &prepared.plan;
     output.answer("plan", plan, || render::plan(plan, output));
     deploy::report(plan, output)?;
     if let Some(path) = &wanted.out {
-        deploy::send(&prepared.packed, output).await?;
+        deploy::send(&target, &prepared.packed, output).await?;
         save(plan, path)?;
         output.note(&format!(
             "saved; `landfall up {} --plan {}` applies just this",
-            stack.stack,
+            target.id.stack,
             path.display()
         ));
     }

@@ -91,6 +91,10 @@ impl Engine for SimulatedEngine {
         stream::empty().boxed()
     }
 
+    async fn forget(&self, _: &StackId) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     async fn exec(&self, _: ExecRequest) -> Result<Session, EngineError> {
         Err(EngineError::Failed {
             operation: "run a command".into(),
