@@ -4,7 +4,7 @@ use crate::agent::Shared;
 use crate::server::{known, store_failure};
 use crate::stack::{Stack, Wanted, summary};
 use crate::{history, status};
-use landfall_model::{ExitCode, Measured, Severity, StackId, Summary, Verb};
+use landfall_model::{ExitCode, Severity, StackId, Summary, Verb};
 use landfall_protocol::agent::{Apply, Failure, Reply};
 use landfall_rollout::{Command, Phase};
 use landfall_store::seal::{SealedRelease, SignatureError};
@@ -133,8 +133,7 @@ fn join(stack: &Stack, apply: &Apply) -> Option<Begun> {
     if let Some(run) = stack.run() {
         return same_key.then_some(Begun::Run(run));
     }
-    (same_key && last.state.ended().is_some())
-        .then(|| Begun::Done(Box::new(summary(&last, Measured::default()))))
+    (same_key && last.state.ended().is_some()).then(|| Begun::Done(Box::new(summary(&last, None))))
 }
 
 /// Nobody else changes the stack.
@@ -226,7 +225,7 @@ pub(crate) async fn attach(
             let last = stack.last().ok_or_else(|| {
                 Failure::new(ExitCode::NotFound, format!("{id} was never changed here"))
             })?;
-            let summary = summary(&last, Measured::default());
+            let summary = summary(&last, None);
             let _ = replies.send(Reply::Summary(Box::new(summary))).await;
         }
     }

@@ -117,6 +117,16 @@ impl InProcess {
         client::greet(ours).await
     }
 
+    /// The keys that may deploy into the namespace, with the client's own among the first ones.
+    ///
+    /// # Errors
+    /// When they cannot be read or written.
+    pub async fn keys(&self) -> Result<Vec<String>, Failure> {
+        let Some(cluster) = self.shared.ground.cluster() else { return Ok(Vec::new()) };
+        let trusted = cluster.trusted().await?;
+        Ok(trusted.to_text().lines().map(str::to_owned).collect())
+    }
+
     /// Takes over what nobody drives any more, for ever: the agent inside a cluster.
     pub async fn go_on(&self) {
         loop {

@@ -27,6 +27,7 @@ mod home;
 mod keys;
 mod materials;
 mod metrics;
+mod objects;
 mod points;
 mod reign;
 mod run;

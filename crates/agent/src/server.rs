@@ -2,7 +2,7 @@
 
 use crate::agent::Shared;
 use crate::stack::Stack;
-use crate::{changes, doctor, history, status, streams, verify};
+use crate::{changes, doctor, history, objects, status, streams, verify};
 use landfall_engine::{ExecRequest, LogQuery};
 use landfall_model::{Content, ExitCode, Finding, StackId};
 use landfall_protocol::Hello;
@@ -136,6 +136,9 @@ async fn handle(
         Request::Show { stack, number } => history::show(shared, &stack, number).await?,
         Request::Check { stack, content } => {
             Reply::Findings { findings: check(shared, &stack, &content).await }
+        }
+        Request::Objects { stack, content, live } => {
+            objects::objects(shared, &stack, content, live).await?
         }
         Request::Missing { digests } => {
             let mut missing = Vec::new();

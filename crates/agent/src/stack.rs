@@ -157,7 +157,7 @@ impl Stack {
             self.spawn(record, from, to);
             return Ok(());
         }
-        self.record_outcome(&record, Measured::default()).await;
+        self.record_outcome(&record, None).await;
         let context = self.context(record.verb, from.as_ref(), to.as_ref());
         let wanted = desired(&context, &record.state, self.fence(record.sequence));
         let materials = Arc::clone(&self.shared.materials);
@@ -376,8 +376,10 @@ impl Stack {
     ) {
         let summary = match ended {
             Ok(record) => {
-                let measured =
-                    self.shared.engine.watch(&self.id).borrow().measured.since(&record.counted);
+                let counts = self.shared.engine.capabilities().counts_requests;
+                let measured = counts.then(|| {
+                    self.shared.engine.watch(&self.id).borrow().measured.since(&record.counted)
+                });
                 self.record_outcome(&record, measured).await;
                 let mut inner = self.inner();
                 inner.serving = match record.state.ended() {
@@ -403,7 +405,7 @@ impl Stack {
     }
 
     /// How a release's rollout ended, next to the release. Writing it twice changes nothing.
-    async fn record_outcome(&self, record: &Record, measured: Measured) {
+    async fn record_outcome(&self, record: &Record, measured: Option<Measured>) {
         let (Some(number), Some(outcome)) = (record.to, record.state.ended()) else { return };
         let why = match &record.state.phase {
             Phase::Ended { why, .. } => why.clone(),
@@ -433,7 +435,7 @@ impl Stack {
 }
 
 /// The summary of a run that is over.
-pub(crate) fn summary(record: &Record, measured: Measured) -> Summary {
+pub(crate) fn summary(record: &Record, measured: Option<Measured>) -> Summary {
     let code = record.state.ended().map_or(ExitCode::Unknown, Outcome::exit_code);
     let mut summary = Summary::new(code, record.serving());
     summary.release = record.to;

@@ -76,6 +76,7 @@ fn listeners(serving: &SealedRelease, observed: &Observed) -> Vec<ListenerStatus
             ListenerStatus {
                 name: name.clone(),
                 listen: listener.listen,
+                reached: observed.reached.get(name).cloned(),
                 protocol: listener.protocol,
                 url: address::url(listener, certificate.map(|(_, it)| it)),
                 weights: observed.traffic.get(name).cloned().unwrap_or_default(),

@@ -3,12 +3,15 @@
 use crate::agent::Shared;
 use crate::server::known;
 use crate::{clock, stack::Stack};
-use landfall_model::{Content, Fence, ListenerName, Observed, Revision, StackId, Timestamp};
+use landfall_model::{
+    Content, Fence, GroupId, ListenerName, Observed, Revision, StackId, Timestamp,
+};
 use landfall_protocol::agent::{Check, Failure, Reply};
 use landfall_rollout::{Record, State};
 use landfall_store::seal::digest_of;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,6 +106,10 @@ async fn listener(content: &Content, name: &ListenerName, observed: &Observed) -
     if !observed.traffic.contains_key(name) {
         return bad("it is not open".into());
     }
+    let elsewhere = observed.reached.get(name);
+    if let Some(words) = elsewhere.filter(|_| listener.balancer.is_some()) {
+        return on_a_cluster(title, words, observed.traffic.get(name)).await;
+    }
     let address = reachable(listener.listen);
     let connect = tokio::time::timeout(PATIENCE, tokio::net::TcpStream::connect(address)).await;
     let stream = match connect {
@@ -130,6 +137,25 @@ async fn listener(content: &Content, name: &ListenerName, observed: &Observed) -
         (Ok(Err(error)), _) => bad(format!("{address}: the handshake failed: {error}")),
         (Err(_), _) => bad(format!("{address}: the handshake takes too long")),
     }
+}
+
+/// A listener of a cluster: it takes traffic to somebody, and where it has an address for this
+/// machine it answers there.
+async fn on_a_cluster(name: String, words: &str, shares: Option<&BTreeMap<GroupId, u16>>) -> Check {
+    if shares.is_none_or(BTreeMap::is_empty) {
+        let message = format!("{words}: no instance gets its traffic");
+        return Check { name, good: false, message };
+    }
+    if words.contains(' ') {
+        return Check { name, good: true, message: words.to_owned() };
+    }
+    let connect = tokio::time::timeout(PATIENCE, tokio::net::TcpStream::connect(words)).await;
+    let (good, message) = match connect {
+        Ok(Ok(_)) => (true, format!("{words} answers")),
+        Ok(Err(error)) => (false, format!("{words}: {error}")),
+        Err(_) => (false, format!("{words} does not answer")),
+    };
+    Check { name, good, message }
 }
 
 /// The address on which this machine reaches its own listener.

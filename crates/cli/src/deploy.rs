@@ -15,7 +15,7 @@ use landfall_model::{
     FORMAT, Finding, Millis, Release, ReleaseNumber, Service, Severity, Source, StackId,
     Substitution, Summary, Verb,
 };
-use landfall_plan::{PLAN_FORMAT, Plan, Transition, changes, findings};
+use landfall_plan::{Objects, PLAN_FORMAT, Plan, Transition, changes, findings, object_changes};
 use landfall_protocol::agent::{Apply, Base, Reply, Request};
 use landfall_store::artifact;
 use landfall_store::seal::{SigningKey, seal};
@@ -64,12 +64,45 @@ pub fn serving(base: &Base) -> Result<Option<Release>> {
         .map_err(|error| unexpected("read the release that serves", &error))
 }
 
+/// How closely a plan looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Looking {
+    /// Certificates that are missing are issued, so that the plan is whole.
+    pub issue: bool,
+    /// The objects of a cluster are compared with those of the last release and with what stands
+    /// there.
+    pub live: bool,
+}
+
+/// What becomes of the objects of a cluster, and how they differ from what was written last.
+async fn objects(target: &Target, plan: &mut Plan, output: &Output) -> Result<()> {
+    let next = plan.head.map_or(ReleaseNumber(1), |(number, _)| number.next());
+    let ask = async |content, live| {
+        let request = Request::Objects { stack: target.id.clone(), content, live };
+        match target.ask(output, &request).await? {
+            Reply::Objects { objects, differences, release } => Ok((objects, differences, release)),
+            _ => Err(odd()),
+        }
+    };
+    output.working("comparing with what stands in the cluster");
+    let (standing, drift, serving) = ask(None, true).await?;
+    let (wanted, _, _) = ask(Some((Box::new(plan.content.clone()), next)), false).await?;
+    let old = serving.map(|release| Objects { all: &standing, release });
+    plan.objects = if plan.changes.is_empty() {
+        Vec::new()
+    } else {
+        object_changes(old, Objects { all: &wanted, release: next })
+    };
+    plan.drift = drift;
+    Ok(())
+}
+
 /// Reads, resolves, packs and plans.
 pub async fn prepare(
     project: &Project,
     target: &Target,
     values: &Values,
-    issue: bool,
+    Looking { issue, live }: Looking,
     output: &Output,
 ) -> Result<Prepared> {
     let stack = &target.id;
@@ -84,6 +117,9 @@ pub async fn prepare(
     let confirm = resolved.confirm;
     let content = content(resolved, &artifacts, certificates);
     let mut plan = make_plan(stack, Verb::Up, content, &base)?;
+    if live && target.is_driven_here() {
+        objects(target, &mut plan, output).await?;
+    }
     plan.findings.extend(check(target, &plan.content, output).await?);
     Ok(Prepared { plan, base, packed, confirm })
 }
@@ -110,6 +146,8 @@ pub fn make_plan(stack: &StackId, verb: Verb, content: Content, base: &Base) -> 
         head: base.head,
         serving: base.serving,
         changes: changes(from.as_ref().map(|it| &it.content), Some(&content)),
+        objects: Vec::new(),
+        drift: Vec::new(),
         steps: transition.steps(),
         findings: findings(&content, now()),
         content,
@@ -401,6 +439,42 @@ pub async fn roll_out(
     follow(target, &Request::Apply(Box::new(apply)), output).await
 }
 
+/// On a cluster, whoever asks drives, so what a client left when it died goes on before anything
+/// else does.
+///
+/// Says whether there was something, so that the world is another one now.
+pub async fn finish_what_was_left(target: &Target, base: &Base, output: &Output) -> Result<bool> {
+    let Some(run) = base.run.as_ref().filter(|_| target.is_driven_here()) else {
+        return Ok(false);
+    };
+    output.note(&format!(
+        "· the {} by {} did not come to its end; going on with it, unless somebody does",
+        run.verb, run.by
+    ));
+    let request = Request::Resume { stack: target.id.clone(), done: None, hook: None };
+    let summary = watch(target, &request, output).await?;
+    match summary.exit_code {
+        code if code == ExitCode::Unknown.code() => {
+            let message = summary.message.unwrap_or_else(|| "it waits for an answer".into());
+            Err(Failure::new(ExitCode::Unknown, message)
+                .help("`landfall resume --hook NAME=done` or `NAME=again` answers it"))
+        }
+        _ => {
+            output.note(&crate::render::summary(&summary, output));
+            Ok(true)
+        }
+    }
+}
+
+/// What a change starts from, once nothing is in progress that nobody drives.
+pub async fn settled_base(target: &Target, output: &Output) -> Result<Base> {
+    let found = base(output, target).await?;
+    if finish_what_was_left(target, &found, output).await? {
+        return base(output, target).await;
+    }
+    Ok(found)
+}
+
 /// The same request once more, by its key: its run is followed, or its end told again.
 pub async fn repeated(
     target: &Target,
@@ -427,6 +501,9 @@ pub async fn watch(target: &Target, request: &Request, output: &Output) -> Resul
     let mut interrupts = Interrupts::listen();
     let mut connection = target.agent(output).await?;
     connection.ask(request).await?;
+    if target.is_driven_here() {
+        output.working("making sure that nobody else changes it");
+    }
     let mut asked = false;
     loop {
         tokio::select! {

@@ -145,12 +145,20 @@ impl Project {
     }
 }
 
+/// `APP/STACK`.
+pub fn app_and_stack(text: &str) -> Result<StackId> {
+    let bad = |error: landfall_model::NameError| usage(error.to_string());
+    let (app, stack) = text
+        .split_once('/')
+        .ok_or_else(|| usage(format!("`{text}` is not written as APP/STACK")))?;
+    Ok(StackId { app: app.parse().map_err(bad)?, stack: stack.parse().map_err(bad)? })
+}
+
 /// The stack of a verb that needs no file when it is told everything: by the file if there is one,
 /// otherwise from what is on the host.
 pub async fn target_here(global: &Global, output: &Output, named: Option<&str>) -> Result<Target> {
-    if let Some((app, stack)) = named.and_then(|named| named.split_once('/')) {
-        let bad = |error: landfall_model::NameError| usage(error.to_string());
-        let id = StackId { app: app.parse().map_err(bad)?, stack: stack.parse().map_err(bad)? };
+    if let Some(named) = named.filter(|named| named.contains('/')) {
+        let id = app_and_stack(named)?;
         // The file may know that it is elsewhere.
         let project = find(global).ok().and_then(|_| Project::open(global, output).ok());
         return Ok(match project.filter(|it| it.stacks().contains(&id)) {

@@ -108,6 +108,14 @@ impl Target {
         }
     }
 
+    /// The keys that may deploy; this machine's own is enrolled when there is none yet.
+    pub async fn enrol(&self) -> Result<Vec<String>> {
+        match &self.place {
+            Place::Host => Ok(Vec::new()),
+            Place::Cluster(place) => Ok(place.open(&self.id).await?.keys().await?),
+        }
+    }
+
     /// Drives whatever of the stack nobody drives, until the end of this process.
     pub async fn stay(&self) -> Result<()> {
         if let Place::Cluster(place) = &self.place {

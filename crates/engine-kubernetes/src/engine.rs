@@ -9,7 +9,9 @@ use kube::Client;
 use landfall_engine::{
     Capabilities, Engine, EngineError, ExecRequest, LogLine, LogQuery, Materials, Session,
 };
-use landfall_model::{Content, Desired, Finding, Observed, StackId, Strategy};
+use landfall_model::{
+    Content, Desired, Difference, Finding, Manifest, Observed, StackId, Strategy,
+};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
@@ -51,6 +53,7 @@ impl Engine for KubernetesEngine {
             name: "kubernetes",
             strategies: vec![Strategy::BlueGreen, Strategy::Rolling],
             counts_connections: false,
+            counts_requests: false,
             exec: true,
         }
     }
@@ -75,6 +78,21 @@ impl Engine for KubernetesEngine {
         let standing = place.apply(desired.clone()).await?;
         watch.accept(Accepted { desired: Arc::new(desired), standing: Arc::new(standing) });
         Ok(())
+    }
+
+    fn render(&self, desired: &Desired) -> Vec<Manifest> {
+        crate::objects::objects(desired)
+            .into_iter()
+            .map(|it| Manifest {
+                kind: it.kind.word().to_owned(),
+                name: it.name,
+                manifest: it.manifest,
+            })
+            .collect()
+    }
+
+    async fn differences(&self, desired: &Desired) -> Result<Vec<Difference>, EngineError> {
+        crate::drift::differences(&self.client, &self.options.namespace, desired).await
     }
 
     fn watch(&self, stack: &StackId) -> watch::Receiver<Observed> {

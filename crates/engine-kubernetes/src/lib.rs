@@ -14,6 +14,7 @@
 
 mod apply;
 mod check;
+mod drift;
 mod engine;
 mod error;
 mod exec;
@@ -23,6 +24,7 @@ pub mod objects;
 mod observe;
 mod reach;
 mod reasons;
+pub mod setup;
 mod watcher;
 
 pub use check::CODES;

@@ -209,6 +209,7 @@ impl Engine for LocalEngine {
             name: "local",
             strategies: vec![Strategy::BlueGreen, Strategy::Rolling],
             counts_connections: true,
+            counts_requests: true,
             exec: true,
         }
     }

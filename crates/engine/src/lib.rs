@@ -13,8 +13,8 @@ pub mod simulated;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use landfall_model::{
-    Certificate, CertificateName, Content, Desired, Digest, Fence, Finding, GroupId, Observed,
-    ServiceName, StackId, Strategy, Timestamp,
+    Certificate, CertificateName, Content, Desired, Difference, Digest, Fence, Finding, GroupId,
+    Manifest, Observed, ServiceName, StackId, Strategy, Timestamp,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub struct Capabilities {
     pub strategies: Vec<Strategy>,
     /// Whether it reports connections, so that a drain can end early.
     pub counts_connections: bool,
+    /// Whether it counts requests, so that it can say how many were lost.
+    pub counts_requests: bool,
     /// Whether commands can be run beside an instance.
     pub exec: bool,
 }
@@ -191,6 +193,19 @@ pub trait Engine: Send + Sync {
         desired: Desired,
         materials: Arc<dyn Materials>,
     ) -> Result<(), EngineError>;
+
+    /// The objects that a desired state becomes, for people; none where an engine writes none.
+    fn render(&self, _desired: &Desired) -> Vec<Manifest> {
+        Vec::new()
+    }
+
+    /// How what stands differs from what a desired state wants. Reads only.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    async fn differences(&self, _desired: &Desired) -> Result<Vec<Difference>, EngineError> {
+        Ok(Vec::new())
+    }
 
     /// What it sees, now and after every change.
     fn watch(&self, stack: &StackId) -> tokio::sync::watch::Receiver<Observed>;

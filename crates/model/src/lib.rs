@@ -14,6 +14,7 @@ mod digest;
 mod event;
 mod exit;
 mod finding;
+mod manifest;
 mod name;
 mod number;
 mod observed;
@@ -28,6 +29,7 @@ pub use digest::{Digest, DigestError};
 pub use event::{EVENT_SCHEMA, Event, EventKind, Level, Measured, RunId, Summary};
 pub use exit::{ExitCode, Outcome};
 pub use finding::{Finding, Severity};
+pub use manifest::{Difference, Manifest, manifest_fields};
 pub use name::{
     AppName, CertificateName, HookName, ListenerName, NameError, OptionName, ServiceName,
     StackName, VolumeName,

@@ -25,6 +25,7 @@ pub async fn run(
     } else if asks {
         output.confirm(&format!("Stop {target}?"))?;
     }
+    deploy::settled_base(&target, output).await?;
     let request = Request::Down { stack: target.id.clone(), by: deploy::who() };
     let summary = deploy::watch(&target, &request, output).await?;
     if purge && summary.exit_code == ExitCode::Done.code() {

@@ -144,13 +144,9 @@ pub async fn show(
             );
         }
         if let Some(outcome) = outcome {
-            let _ = writeln!(
-                text,
-                "  {}: {}, {}",
-                outcome.verb,
-                outcome.outcome,
-                render::measured(&outcome.measured)
-            );
+            let measured = outcome.measured.as_ref().map(render::measured);
+            let measured = measured.map_or_else(String::new, |it| format!(", {it}"));
+            let _ = writeln!(text, "  {}: {}{measured}", outcome.verb, outcome.outcome);
         }
         let all = changes(None, Some(&release.content));
         text.push('\n');
@@ -190,4 +186,33 @@ pub async fn diff(
     });
     output.done(ExitCode::Done);
     Ok(ExitCode::Done)
+}
+
+/// What was written for the release that serves, against what stands in the cluster.
+pub async fn drift(global: &Global, stack: &StackOption, output: &Output) -> Result<ExitCode> {
+    let target = target_here(global, output, stack.stack.as_deref()).await?;
+    if !target.is_driven_here() {
+        return Err(usage(format!(
+            "{target} is on this machine, which has no objects of a cluster"
+        ))
+        .help("`landfall verify` looks for drift here"));
+    }
+    output.working("comparing with what stands in the cluster");
+    let request = Request::Objects { stack: target.id.clone(), content: None, live: true };
+    let Reply::Objects { differences, release, .. } = target.ask_running(&request).await? else {
+        return Err(odd());
+    };
+    let release = release
+        .ok_or_else(|| Failure::new(ExitCode::NotFound, format!("nothing of {target} serves")))?;
+    let value = serde_json::json!({ "release": release, "differences": differences });
+    output.answer("drift", &value, || {
+        if differences.is_empty() {
+            format!("the cluster is as release {release} wrote it")
+        } else {
+            render::drift(&differences, output).trim_start_matches('\n').to_owned()
+        }
+    });
+    let code = if differences.is_empty() { ExitCode::Done } else { ExitCode::Changes };
+    output.done(code);
+    Ok(code)
 }

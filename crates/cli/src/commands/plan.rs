@@ -1,7 +1,7 @@
 //! `landfall plan`: what `up` would change, and why.
 
 use crate::arguments::{Global, StackArgument, Values};
-use crate::deploy;
+use crate::deploy::{self, Looking};
 use crate::failure::{Result, file, unexpected};
 use crate::output::Output;
 use crate::project::Project;
@@ -59,8 +59,8 @@ async fn planned(
     let project = Project::open(global, output)?;
     let target = project.target(&project.stack(stack.stack.as_deref())?);
     // A plan that is kept must be whole, so what `up` would issue is issued now.
-    let issue = wanted.out.is_some();
-    let prepared = deploy::prepare(&project, &target, values, issue, output).await?;
+    let looking = Looking { issue: wanted.out.is_some(), live: true };
+    let prepared = deploy::prepare(&project, &target, values, looking, output).await?;
     let plan = &prepared.plan;
     output.answer("plan", plan, || render::plan(plan, output));
     deploy::report(plan, output)?;

@@ -24,7 +24,7 @@ pub async fn rollback(
     output: &Output,
 ) -> Result<ExitCode> {
     let target = target_here(global, output, stack.stack.as_deref()).await?;
-    let base = deploy::base(output, &target).await?;
+    let base = deploy::settled_base(&target, output).await?;
     if let Some(code) = deploy::repeated(&target, run, &base, output).await? {
         return Ok(code);
     }
@@ -42,7 +42,7 @@ pub async fn forward(
     output: &Output,
 ) -> Result<ExitCode> {
     let target = target_here(global, output, stack.stack.as_deref()).await?;
-    let base = deploy::base(output, &target).await?;
+    let base = deploy::settled_base(&target, output).await?;
     if let Some(code) = deploy::repeated(&target, run, &base, output).await? {
         return Ok(code);
     }

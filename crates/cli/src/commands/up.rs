@@ -1,7 +1,7 @@
 //! `landfall up`: plan, seal, roll out.
 
 use crate::arguments::{Global, UpArguments};
-use crate::deploy::{self, Prepared, Wanted};
+use crate::deploy::{self, Looking, Prepared, Wanted};
 use crate::failure::{Failure, Result, file, usage};
 use crate::output::Output;
 use crate::project::Project;
@@ -21,6 +21,7 @@ pub async fn run(global: &Global, up: &UpArguments, output: &Output) -> Result<E
     }
     let project = Project::open(global, output)?;
     let target = project.target(&project.stack(up.stack.stack.as_deref())?);
+    let target = target.taking_ownership(up.take_ownership);
     if up.run.idempotency_key.is_some()
         && let Some(code) =
             deploy::repeated(&target, &up.run, &deploy::base(output, &target).await?, output)
@@ -28,14 +29,20 @@ pub async fn run(global: &Global, up: &UpArguments, output: &Output) -> Result<E
     {
         return Ok(code);
     }
-    let prepared =
-        deploy::prepare(&project, &target, &up.values, !up.expect_no_changes, output).await?;
-    let Prepared { plan, base, packed, confirm } = &prepared;
-    deploy::report(plan, output)?;
-    if let Some(code) = in_progress(&target, plan, base, output).await? {
+    let looking = Looking { issue: !up.expect_no_changes, live: false };
+    let prepared = deploy::prepare(&project, &target, &up.values, looking, output).await?;
+    if let Some(code) = in_progress(&target, &prepared.plan, &prepared.base, output).await? {
         return Ok(code);
     }
-    if plan.changes.is_empty() && base.serving.is_some() {
+    let prepared = if deploy::finish_what_was_left(&target, &prepared.base, output).await? {
+        deploy::prepare(&project, &target, &up.values, looking, output).await?
+    } else {
+        prepared
+    };
+    let Prepared { plan, base, packed, confirm } = &prepared;
+    deploy::report(plan, output)?;
+    let write_again = target.is_driven_here() && (up.again || up.take_ownership);
+    if plan.changes.is_empty() && base.serving.is_some() && !write_again {
         return Ok(unchanged(base, output));
     }
     output.note(&render::plan(plan, output));

@@ -62,6 +62,7 @@ impl Engine for SimulatedEngine {
             name: "simulated",
             strategies: vec![Strategy::BlueGreen, Strategy::Rolling],
             counts_connections: false,
+            counts_requests: false,
             exec: false,
         }
     }
