@@ -1,7 +1,7 @@
 //! Taking, renewing and releasing a lease in a store.
 
 use super::{Action, Beat, Memory, Place, Renewal, View, decide, good_until, renewed};
-use crate::backend::Put;
+use crate::backend::{Put, page_of};
 use crate::error::StoreError;
 use crate::key::Key;
 use crate::layout;
@@ -323,12 +323,12 @@ async fn read_beat(store: &Store, key: &Key) -> Result<Option<Beat>, StoreError>
 
 /// The newest place. Few beats are ever there, because holders clear old ones.
 async fn newest(store: &Store, stack: &StackId) -> Result<Option<Place>, StoreError> {
-    const PAGE: usize = 1000;
+    let limit = page_of(store.backend.as_ref());
     let folder = layout::lease(stack);
     let mut last: Option<Key> = None;
     loop {
-        let page = store.backend.list(&folder, last.as_ref(), PAGE).await?;
-        let full = page.len() == PAGE;
+        let page = store.backend.list(&folder, last.as_ref(), limit).await?;
+        let full = page.len() == limit;
         last = page.into_iter().next_back().or(last);
         if !full {
             break;

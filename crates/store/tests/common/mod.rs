@@ -10,7 +10,7 @@ use landfall_model::{
     RolloutPolicy, Service, Signal, Source, StackId, Stop, Strategy, Timestamp,
 };
 use landfall_store::seal::{SigningKey, digest_of, seal};
-use landfall_store::{Backend, Key, Put, SealedRelease};
+use landfall_store::{Backend, Key, LARGEST_HINT, Put, SealedRelease};
 use std::collections::BTreeMap;
 
 /// Says that a test was skipped, past the test runner's capture, so that nobody takes it for run.
@@ -123,6 +123,9 @@ async fn puts_and_gets(backend: &dyn Backend, below: &str) {
         backend.put_hint(&hint, Bytes::from_static(text.as_bytes())).await.expect("hint");
         assert_eq!(backend.get(&hint).await.expect("get").as_deref(), Some(text.as_bytes()));
     }
+    let large = backend.put_hint(&hint, vec![b'1'; LARGEST_HINT + 1].into()).await;
+    assert!(matches!(large, Err(landfall_store::StoreError::Usage(_))), "{large:?}");
+    assert_eq!(backend.get(&hint).await.expect("get").as_deref(), Some(&b"22"[..]));
     let empty = key(&format!("{below}/things/empty"));
     assert_eq!(backend.put_if_absent(&empty, Bytes::new()).await.expect("put"), Put::Created);
     assert_eq!(backend.get(&empty).await.expect("get").as_deref(), Some(&b""[..]));
