@@ -12,7 +12,8 @@ use kube::api::ListParams;
 const PAGE: u32 = 500;
 
 impl Cluster {
-    /// The first keys below a folder that are between two others.
+    /// The first keys below a folder that are between two others. That a whole folder is empty is
+    /// said only of a namespace that is there.
     pub(super) async fn listing(
         &self,
         prefix: &Key,
@@ -40,6 +41,9 @@ impl Cluster {
                     token.clear();
                 }
             }
+        }
+        if all.is_empty() && after.is_none() && before.is_none() {
+            self.check_namespace().await?;
         }
         all.retain(|key| after.is_none_or(|it| key > it) && before.is_none_or(|it| key < it));
         all.sort();

@@ -10,11 +10,12 @@ mod front;
 mod world;
 
 use common::{key, sealed, stack};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Api;
-use kube::api::{ListParams, ObjectMeta, PostParams};
-use landfall_store::{Backend, Memory, Put, Sealed, Store, StoreError};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
+use landfall_store::{Backend, Cluster, Memory, Put, Sealed, Store, StoreError};
 use std::sync::Arc;
+use std::time::Duration;
 use world::{VERBS, World, named, world};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,7 +88,7 @@ async fn a_missing_piece_is_damage() {
     let pieces = ListParams::default().labels("landfall.dev/piece-of");
     let listed = secrets.list_metadata(&pieces).await.expect("a list");
     let name = listed.items[1].metadata.name.clone().expect("a name");
-    secrets.delete(&name, &kube::api::DeleteParams::default()).await.expect("deleted");
+    secrets.delete(&name, &DeleteParams::default()).await.expect("deleted");
     let damaged = world.cluster.get(&key).await.expect_err("damaged").to_string();
     assert!(damaged.contains("large is damaged") && damaged.contains("is gone"), "{damaged}");
 }
@@ -145,7 +146,7 @@ async fn deleting_and_writing_at_once_damages_nothing() {
         let bytes = vec![7; 2 << 20];
         cluster.put_if_absent(&key, bytes.clone().into()).await.expect("a put");
         let put = async {
-            tokio::time::sleep(std::time::Duration::from_millis(round % 8)).await;
+            tokio::time::sleep(Duration::from_millis(round % 8)).await;
             cluster.put_if_absent(&key, bytes.clone().into()).await
         };
         let (first, second, put, read) =
@@ -234,4 +235,39 @@ async fn who_may_not_is_told_what() {
         text.contains("create") && text.contains("secrets") && text.contains("landfall"),
         "{text}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_namespace_is_no_empty_store() {
+    let Some(world) = world("missing", &VERBS).await else { return };
+    let missing = Arc::new(Cluster::new(world.admin.clone(), "store-nowhere"));
+    let told = |error: StoreError| {
+        let text = error.to_string();
+        assert!(matches!(error, StoreError::NoNamespace { .. }), "{text}");
+        assert!(text.contains("kubectl create namespace store-"), "{text}");
+    };
+    told(missing.put_if_absent(&key("ours"), "x".into()).await.expect_err("no namespace"));
+    told(missing.put_hint(&key("ours"), "1".into()).await.expect_err("no namespace"));
+    told(missing.list(&key("stacks"), None, 10).await.expect_err("no namespace"));
+    told(Store::open(missing).await.expect_err("no namespace"));
+    let empty = world.cluster.list(&key("stacks"), None, 10).await.expect("an empty one");
+    assert!(empty.is_empty(), "{empty:?}");
+
+    // One that goes while a store in it is open.
+    let (shop, admin) = (stack("shop", "prod"), world.admin.clone());
+    let cluster = Arc::new(Cluster::new(admin.clone(), &world.namespace));
+    let store = Store::open(cluster).await.expect("a store");
+    store.seal(&sealed(&shop, 1, &[])).await.expect("sealed");
+    assert!(store.head(&shop).await.expect("head").is_some());
+    let namespaces: Api<Namespace> = Api::all(admin);
+    namespaces.delete(&world.namespace, &DeleteParams::default()).await.expect("deleted");
+    let gone = async {
+        while namespaces.get_opt(&world.namespace).await.expect("a look").is_some() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("it goes");
+    told(store.head(&shop).await.expect_err("no namespace"));
+    told(store.last_entry(&shop).await.expect_err("no namespace"));
+    told(store.seal(&sealed(&shop, 2, &[])).await.expect_err("no namespace"));
 }
