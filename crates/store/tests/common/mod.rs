@@ -1,6 +1,7 @@
 //! What the tests share: small releases, backends, and the promises every backend keeps.
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of this")]
 
+pub mod clock;
 #[cfg(feature = "cloud")]
 pub mod cloud;
 
