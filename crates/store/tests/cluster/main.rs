@@ -7,6 +7,7 @@ mod common;
 mod costs;
 mod disturbed;
 mod front;
+mod leases;
 mod world;
 
 use common::{key, sealed, stack};
