@@ -172,6 +172,13 @@ async fn listings(backend: &dyn Backend, below: &str) {
         let wanted: Vec<Key> = expected.iter().filter(|key| **key > after).cloned().collect();
         assert_eq!(found, wanted, "after {after}");
     }
+    for (after, before) in [(0, 3), (2, 9), (4, 4), (7, 1)] {
+        let (after, before) = (&expected[after], &expected[before]);
+        let found = backend.list_between(&folder, Some(after), before, 1000).await.expect("list");
+        let inside = |key: &&Key| *key > after && *key < before;
+        let wanted: Vec<Key> = expected.iter().filter(inside).cloned().collect();
+        assert_eq!(found, wanted, "after {after} and before {before}");
+    }
     let narrow = backend.list(&key(&format!("{below}/list/a")), None, 1000).await.expect("list");
     assert_eq!(narrow.len(), 4, "`a` is a folder, not the start of a name: {narrow:?}");
     let none = backend.list(&key(&format!("{below}/nothing")), None, 10).await.expect("list");
