@@ -3,13 +3,14 @@
 use crate::common;
 use crate::front::Front;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use landfall_store::Cluster;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// All that a store needs.
 pub const VERBS: [&str; 5] = ["get", "list", "create", "patch", "delete"];
@@ -52,8 +53,20 @@ pub async fn world(test: &str, verbs: &[&str]) -> Option<World> {
     let all: Api<Namespace> = Api::all(admin.clone());
     all.create(&PostParams::default(), &made).await.expect("a namespace");
     let client = restricted(&admin, config, &namespace, verbs).await;
+    until_allowed(&client, &namespace).await;
     let cluster = Cluster::new(client.clone(), &namespace);
     Some(World { admin, namespace, cluster, client })
+}
+
+/// An API server learns of new roles a moment after they are made.
+async fn until_allowed(client: &Client, namespace: &str) {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let allowed = async {
+        while secrets.list_metadata(&ListParams::default()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), allowed).await.expect("the account may list");
 }
 
 async fn restricted(admin: &Client, config: Config, namespace: &str, verbs: &[&str]) -> Client {
