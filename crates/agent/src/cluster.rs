@@ -18,17 +18,29 @@ use landfall_engine::{EngineError, KeyPair, Materials};
 use landfall_engine_kubernetes::{KubernetesEngine, Options};
 use landfall_model::{Certificate, CertificateName, Digest, ExitCode, StackId};
 use landfall_protocol::agent::Failure;
-use landfall_store::lease::{Lease, LeaseError, LeaseRequest, SystemClock};
+use landfall_store::lease::{Lease, LeaseError, LeaseRequest, SystemClock, Wait};
 use landfall_store::seal::{SigningKey, TrustedKeys};
 use landfall_store::{Cluster, Store};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a beat of the lease is good for.
-const LEASE: Duration = Duration::from_secs(15);
+/// How long a beat of the lease is good for. Tests make it shorter, all of a stack the same.
+fn lease_time() -> Duration {
+    let tested = std::env::var("LANDFALL_TEST_LEASE_MS").ok().and_then(|text| text.parse().ok());
+    tested.map_or(Duration::from_secs(15), Duration::from_millis)
+}
+
 /// How long somebody else's lease is watched: a little longer than a dead one lasts.
-const WATCHED: Duration = Duration::from_secs(18);
+fn watched() -> Duration {
+    lease_time() * 6 / 5
+}
+
+/// How often a holder beats.
+pub(crate) fn beat() -> Duration {
+    lease_time() / 3
+}
+
 /// The ConfigMap with the keys that may deploy into a namespace.
 pub const KEYS: &str = "landfall-keys";
 /// Its entry.
@@ -133,7 +145,7 @@ impl InProcess {
             if let Some(stack) = self.shared.stack(&self.stack) {
                 stack.adopt().await;
             }
-            tokio::time::sleep(LEASE / 3).await;
+            tokio::time::sleep(beat()).await;
         }
     }
 
@@ -198,8 +210,8 @@ impl ClusterGround {
         let request = LeaseRequest {
             stack: stack.clone(),
             holder: self.options.holder.clone(),
-            ttl: LEASE,
-            wait: WATCHED,
+            ttl: lease_time(),
+            wait: Wait::WhileSilent(watched()),
             reclaim: false,
         };
         Lease::acquire(&self.store, request, Arc::new(SystemClock)).await.map_err(|error| {
@@ -221,9 +233,6 @@ impl ClusterGround {
         })
     }
 }
-
-/// How often a holder beats.
-pub(crate) const BEAT: Duration = Duration::from_secs(LEASE.as_secs() / 3);
 
 /// Services of a cluster run from images, which the cluster fetches itself, and certificates are
 /// where its load balancers are.

@@ -1,14 +1,12 @@
 //! A lease that is held: beaten while work goes on, let go at its end.
 
-use crate::cluster::BEAT;
+use crate::cluster::beat;
 use landfall_model::{Epoch, StackId};
 use landfall_store::lease::{Lease, LeaseError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// How soon a beat that failed is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
 /// How long letting go may take.
 const LETTING_GO: Duration = Duration::from_secs(5);
 
@@ -26,7 +24,7 @@ impl Reign {
         let epoch = lease.epoch();
         tokio::spawn(async move {
             let mut lease = lease;
-            let mut wait = BEAT;
+            let mut wait = beat();
             loop {
                 tokio::select! {
                     answer = &mut ended => {
@@ -39,14 +37,14 @@ impl Reign {
                         return;
                     }
                     () = tokio::time::sleep(wait) => match lease.renew().await {
-                        Ok(()) => wait = BEAT,
+                        Ok(()) => wait = beat(),
                         Err(error @ LeaseError::Lost { .. }) => {
                             tracing::warn!(%error, "the lease is lost");
                             return;
                         }
                         Err(error) => {
                             tracing::warn!(%error, "cannot renew the lease yet");
-                            wait = AGAIN;
+                            wait = beat() / 5;
                         }
                     },
                 }

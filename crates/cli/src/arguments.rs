@@ -335,6 +335,9 @@ pub struct RunArguments {
     /// The file of the key that signs the release; the owner's when it is not given
     #[arg(long, value_name = "FILE", env = "LANDFALL_SIGNING_KEY")]
     pub signing_key: Option<PathBuf>,
+    /// Take over fields of a cluster's objects that another tool says it owns
+    #[arg(long)]
+    pub take_ownership: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -352,9 +355,6 @@ pub struct UpArguments {
     /// Fail with 7 when there are changes, and change nothing
     #[arg(long)]
     pub expect_no_changes: bool,
-    /// Take over fields of a cluster's objects that another tool says it owns
-    #[arg(long)]
-    pub take_ownership: bool,
     #[command(flatten)]
     pub run: RunArguments,
 }

@@ -10,6 +10,7 @@ use crate::fence;
 use crate::objects::{
     self, DRAIN, FENCE, HASH, Kind, MANAGED_BY, Object, STACK, fence_name, group_name, stack_label,
 };
+use crate::ownership;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{
@@ -149,7 +150,14 @@ impl Place<'_> {
                     if self.is_settled(object.kind, hash, old) {
                         return Ok(None);
                     }
-                    self.change(object, hash, old).await.map(|()| None)
+                    match self.change(object, hash, old).await {
+                        // Only the mark is new, so what others own of it stays theirs.
+                        Err(error) if refusal(&error) == Refusal::Owned && same(old, hash) => {
+                            let left = ownership::without(object, &error);
+                            self.change(&left, hash, old).await.map(|()| None)
+                        }
+                        changed => changed.map(|()| None),
+                    }
                 }
             };
             match written {
@@ -173,9 +181,9 @@ impl Place<'_> {
     /// Whether nothing has to be written. A job is never written twice; what was written in
     /// another reign is written once more.
     fn is_settled(&self, kind: Kind, hash: &str, old: &DynamicObject) -> bool {
-        let same = old.annotations().get(HASH).is_some_and(|it| it == hash);
         let reign = fence_of(old);
-        kind == Kind::Job || (same && reign.is_some_and(|reign| reign.epoch == self.fence.epoch))
+        kind == Kind::Job
+            || (same(old, hash) && reign.is_some_and(|reign| reign.epoch == self.fence.epoch))
     }
 
     async fn make(&self, object: &Object, hash: &str) -> Result<DynamicObject, kube::Error> {
@@ -325,7 +333,7 @@ impl Place<'_> {
             (None, Some(manager)) => format!("is managed by {manager}"),
             (None, None) => "was made by somebody else".to_owned(),
         };
-        Err(EngineError::Failed {
+        Err(EngineError::Refused {
             operation: format!("write the {} {}", kind.word(), old.name_any()),
             why: format!(
                 "there is one in the namespace {} already, which {owner}; choose another namespace, or remove it",
@@ -352,11 +360,19 @@ impl Place<'_> {
         let causes = status.details.iter().flat_map(|details| &details.causes);
         let fields: Vec<String> =
             causes.map(|cause| format!("{} ({})", cause.field, cause.message)).collect();
-        EngineError::Failed {
+        EngineError::Refused {
             operation: format!("write the {} {}", object.kind.word(), object.name),
-            why: format!("somebody else owns {}", fields.join(", ")),
+            why: format!(
+                "somebody else owns {}; `--take-ownership` takes it over",
+                fields.join(", ")
+            ),
         }
     }
+}
+
+/// Whether an object was last written with just this.
+fn same(old: &DynamicObject, hash: &str) -> bool {
+    old.annotations().get(HASH).is_some_and(|it| it == hash)
 }
 
 /// The fence under which an object was written last.

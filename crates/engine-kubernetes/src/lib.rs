@@ -22,6 +22,7 @@ pub mod fence;
 mod logs;
 pub mod objects;
 mod observe;
+mod ownership;
 mod reach;
 mod reasons;
 pub mod setup;

@@ -56,6 +56,14 @@ pub enum EngineError {
         /// Why not.
         why: String,
     },
+    /// It is not allowed, or a part of it is somebody else's: trying again does not help.
+    #[error("cannot {operation}: {why}")]
+    Refused {
+        /// What was tried.
+        operation: String,
+        /// Why it was refused, and what to do.
+        why: String,
+    },
     /// The engine itself is in trouble; trying again may help.
     #[error("cannot {operation}: {why}")]
     Failed {

@@ -24,6 +24,7 @@ pub async fn rollback(
     output: &Output,
 ) -> Result<ExitCode> {
     let target = target_here(global, output, stack.stack.as_deref()).await?;
+    let target = target.taking_ownership(run.take_ownership);
     let base = deploy::settled_base(&target, output).await?;
     if let Some(code) = deploy::repeated(&target, run, &base, output).await? {
         return Ok(code);
@@ -42,6 +43,7 @@ pub async fn forward(
     output: &Output,
 ) -> Result<ExitCode> {
     let target = target_here(global, output, stack.stack.as_deref()).await?;
+    let target = target.taking_ownership(run.take_ownership);
     let base = deploy::settled_base(&target, output).await?;
     if let Some(code) = deploy::repeated(&target, run, &base, output).await? {
         return Ok(code);

@@ -21,7 +21,7 @@ pub async fn run(global: &Global, up: &UpArguments, output: &Output) -> Result<E
     }
     let project = Project::open(global, output)?;
     let target = project.target(&project.stack(up.stack.stack.as_deref())?);
-    let target = target.taking_ownership(up.take_ownership);
+    let target = target.taking_ownership(up.run.take_ownership);
     if up.run.idempotency_key.is_some()
         && let Some(code) =
             deploy::repeated(&target, &up.run, &deploy::base(output, &target).await?, output)
@@ -41,7 +41,7 @@ pub async fn run(global: &Global, up: &UpArguments, output: &Output) -> Result<E
     };
     let Prepared { plan, base, packed, confirm } = &prepared;
     deploy::report(plan, output)?;
-    let write_again = target.is_driven_here() && (up.again || up.take_ownership);
+    let write_again = target.is_driven_here() && (up.again || up.run.take_ownership);
     if plan.changes.is_empty() && base.serving.is_some() && !write_again {
         return Ok(unchanged(base, output));
     }
