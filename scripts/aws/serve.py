@@ -149,10 +149,12 @@ class Front:
         return {"error": f"there is no {what}"}
 
 
-def end_with(process):
-    """Ends this process when that one is gone."""
+def end_with(process, folder):
+    """Ends this process when that one is gone, and leaves nothing that says that it runs."""
     while Path(f"/proc/{process}").exists():
         time.sleep(0.5)
+    for name in ("aws.pid", "aws.port"):
+        (folder / name).unlink(missing_ok=True)
     os._exit(0)
 
 
@@ -164,7 +166,7 @@ def main():
         cures.apply()
     if "--while" in options:
         owner = options[options.index("--while") + 1]
-        threading.Thread(target=end_with, args=[owner], daemon=True).start()
+        threading.Thread(target=end_with, args=[owner, folder], daemon=True).start()
     log = open(folder / "calls.jsonl", "a", buffering=1)
     front = Front(DomainDispatcherApplication(create_backend_app), log)
     server = make_server("127.0.0.1", 0, front, threaded=True)

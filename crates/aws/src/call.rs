@@ -126,7 +126,8 @@ fn explain(question: &Question<'_>, status: u16, complaint: Complaint) -> Failur
     let call = question.call();
     let Complaint { code, message } = complaint;
     // After a wrong signature AWS recites the request, session token included.
-    let message = message.lines().next().unwrap_or_default().trim().to_owned();
+    let message = message.lines().next().unwrap_or_default().trim();
+    let message = message.trim_end_matches('.').to_owned();
     let (error, again) = match Meaning::of(&code, status) {
         Meaning::Expired => (AwsError::Expired { call, code }, false),
         Meaning::Denied => (AwsError::Denied { call, code, message }, false),

@@ -125,6 +125,19 @@ pub enum AwsError {
     },
 }
 
+impl AwsError {
+    /// Names what was asked for: AWS says at times no more than that one or more were not found.
+    pub(crate) fn naming(mut self, object: impl fmt::Display) -> Self {
+        if let Self::NotFound { message, .. } = &mut self {
+            let object = object.to_string();
+            if !message.contains(&object) {
+                *message = format!("`{object}`: {message}");
+            }
+        }
+        self
+    }
+}
+
 /// The next step after a refusal.
 fn denied(call: &Call, code: &str) -> String {
     match code {

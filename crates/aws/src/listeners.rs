@@ -177,9 +177,7 @@ impl Aws {
     /// # Errors
     /// When it is not there, or the call fails.
     pub async fn listeners(&self, load_balancer: &Arn) -> Result<Vec<Listener>> {
-        let form = Form::default().field("LoadBalancerArn", load_balancer);
-        let region = self.region_of(load_balancer);
-        self.pages::<Listeners>(region, "DescribeListeners", form).await
+        self.pages_of::<Listeners>(load_balancer, "DescribeListeners", "LoadBalancerArn").await
     }
 
     /// Every certificate of a listener: the default one, and those that are chosen by host.
@@ -187,9 +185,7 @@ impl Aws {
     /// # Errors
     /// When it is not there, or the call fails.
     pub async fn listener_certificates(&self, listener: &Arn) -> Result<Vec<ListenerCertificate>> {
-        let form = Form::default().field("ListenerArn", listener);
-        let region = self.region_of(listener);
-        self.pages::<Certificates>(region, "DescribeListenerCertificates", form).await
+        self.pages_of::<Certificates>(listener, "DescribeListenerCertificates", "ListenerArn").await
     }
 
     /// What is set on a listener, such as `tcp.idle_timeout.seconds`.

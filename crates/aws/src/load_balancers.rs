@@ -140,7 +140,8 @@ impl Aws {
     pub async fn load_balancer(&self, name: &str) -> Result<LoadBalancer> {
         let action = "DescribeLoadBalancers";
         let form = Form::default().list("Names", &[name]);
-        let found = self.pages::<LoadBalancers>(&self.region, action, form).await?;
+        let found = self.pages::<LoadBalancers>(&self.region, action, form).await;
+        let found = found.map_err(|error| error.naming(name))?;
         // The first is the only one: names are unique.
         found.into_iter().find(|it| it.name == name).ok_or_else(|| {
             let message = format!("no load balancer is named `{name}`");
@@ -206,7 +207,20 @@ impl Aws {
         action: &'static str,
         form: &Form,
     ) -> Result<T> {
-        self.query(Service::LoadBalancing, self.region_of(arn), action, form).await
+        let answer = self.query(Service::LoadBalancing, self.region_of(arn), action, form).await;
+        answer.map_err(|error| error.naming(arn))
+    }
+
+    /// A listing of what belongs to a resource, in the resource's region.
+    pub(crate) async fn pages_of<T: DeserializeOwned + Page>(
+        &self,
+        arn: &Arn,
+        action: &'static str,
+        field: &str,
+    ) -> Result<Vec<T::Item>> {
+        let form = Form::default().field(field, arn);
+        let listed = self.pages::<T>(self.region_of(arn), action, form).await;
+        listed.map_err(|error| error.naming(arn))
     }
 
     /// The region that a resource's ARN names: nowhere else is it known.

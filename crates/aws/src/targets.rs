@@ -257,9 +257,8 @@ impl Aws {
     /// # Errors
     /// When it is not there, or the call fails.
     pub async fn target_groups(&self, load_balancer: &Arn) -> Result<Vec<TargetGroup>> {
-        let form = Form::default().field("LoadBalancerArn", load_balancer);
-        let region = self.region_of(load_balancer);
-        self.pages::<TargetGroups>(region, "DescribeTargetGroups", form).await
+        self.pages_of::<TargetGroups>(load_balancer, "DescribeTargetGroups", "LoadBalancerArn")
+            .await
     }
 
     /// What is set on a target group, such as `deregistration_delay.timeout_seconds`.

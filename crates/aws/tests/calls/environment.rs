@@ -86,8 +86,25 @@ fn what_is_missing_is_said() {
     let none = run(home.path(), &[("AWS_REGION", REGION), ("AWS_PROFILE", "work")]);
     assert!(none.contains("NoCredentials"), "{none}");
     let none = run(home.path(), &[("AWS_REGION", REGION)]);
+    println!("{none}");
     for said in ["none of them has any", "the environment, the profile `default`, a web identity"] {
         assert!(none.contains(said), "{none}");
+    }
+}
+
+#[test]
+fn who_has_to_sign_in_again_is_told_so() {
+    let home = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(home.path().join(".aws")).expect("a folder");
+    let config = "[profile work]\nsso_session = main\nsso_account_id = 123456789012\n\
+                  sso_role_name = deploy\nregion = eu-west-1\n\n[sso-session main]\n\
+                  sso_region = eu-west-1\nsso_start_url = https://example.awsapps.com/start\n";
+    std::fs::write(home.path().join(".aws/config"), config).expect("a file");
+    for variable in ["AWS_PROFILE", "CASE_PROFILE"] {
+        let said = run(home.path(), &[(variable, "work")]);
+        println!("{said}");
+        assert!(said.contains("NoCredentials") && said.contains("the profile `work`"), "{said}");
+        assert!(said.to_lowercase().contains("sso"), "{said}");
     }
 }
 

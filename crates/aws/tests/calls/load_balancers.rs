@@ -167,6 +167,7 @@ async fn what_is_not_there_says_what_and_where() {
         assert!(matches!(error, AwsError::NotFound { .. }), "{error:?}");
         let text = error.to_string();
         assert!(text.contains("Check the name, the account and the region"), "{text}");
+        assert!(!text.contains(".."), "{text}");
         println!("{text}");
     }
 }
