@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("plan", &["model", "tls-policy"]),
     ("store", &["model"]),
     ("engine", &["model"]),
+    ("aws", &["model"]),
     ("rollout", &["model", "plan", "engine", "store"]),
     ("engine-local", &["model", "engine", "protocol"]),
     ("engine-kubernetes", &["model", "engine"]),

@@ -16,6 +16,9 @@ use landfall_model::{
     Certificate, CertificateName, Content, Desired, Difference, Digest, Fence, Finding, GroupId,
     Manifest, Observed, ServiceName, StackId, Strategy, Timestamp,
 };
+
+// What engines are given and what they keep to themselves is wrapped in it.
+pub use landfall_model::Secret;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -96,30 +99,6 @@ pub struct KeyPair {
     pub chain_pem: String,
     /// The private key as PEM.
     pub key_pem: Secret,
-}
-
-/// Text that cannot be printed by accident.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a text.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for whoever really needs it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Secret(…)")
-    }
 }
 
 /// Which log lines are wanted.

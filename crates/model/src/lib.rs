@@ -19,6 +19,7 @@ mod name;
 mod number;
 mod observed;
 mod release;
+mod secret;
 mod span;
 mod value;
 
@@ -41,5 +42,6 @@ pub use release::{
     Hook, Listener, ListenerProtocol, Provenance, Release, Resources, RolloutPolicy, Route,
     Service, Signal, Source, Stop, Strategy, Substitution, Verb, Volume,
 };
+pub use secret::Secret;
 pub use span::{Bytes, Cpu, Millis, QuantityError, Timestamp};
 pub use value::{OptionType, OptionValue};
