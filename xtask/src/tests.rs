@@ -3,10 +3,12 @@
 use crate::run;
 use std::process::Command;
 
-/// Builds the program and the shop, starts the object stores that can be had, runs the tests.
+/// Builds the program and the shop, starts the object stores that can be had, fetches a registry,
+/// runs the tests.
 pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     run::cargo("build", &["build", "--package", "landfall-cli", "--package", "shop"])?;
     let mut variables = stores();
+    variables.extend(registry());
     let cluster = Cluster::start();
     variables.extend(cluster.iter().flat_map(Cluster::variables));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -71,8 +73,19 @@ impl Drop for Cluster {
 /// Where the object stores listen, as variables; none when they cannot be installed here. The
 /// tests that need one then say that they are skipped.
 pub fn stores() -> Vec<(String, String)> {
-    println!("── object stores: scripts/stores.sh start");
-    let started = Command::new("scripts/stores.sh").arg("start").output();
+    printed("object stores", "scripts/stores.sh", "start")
+}
+
+/// Where the program of a registry for images is, as a variable; nothing when it cannot be had
+/// here. Each test starts one of its own.
+fn registry() -> Vec<(String, String)> {
+    printed("registry", "scripts/registry.sh", "install")
+}
+
+/// Runs a script and reads the variables that it prints.
+fn printed(what: &str, script: &str, verb: &str) -> Vec<(String, String)> {
+    println!("── {what}: {script} {verb}");
+    let started = Command::new(script).arg(verb).output();
     let Ok(output) = started else { return Vec::new() };
     eprint!("{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout)
