@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["model"]),
     ("plan", &["model", "tls-policy"]),
     ("store", &["model"]),
+    ("registry", &["model"]),
     ("engine", &["model"]),
     ("aws", &["model"]),
     ("rollout", &["model", "plan", "engine", "store"]),

@@ -3,10 +3,12 @@
 use crate::run;
 use std::process::{Command, Output};
 
-/// Builds the program and the shop, starts the services that can be had, runs the tests.
+/// Builds the program and the shop, starts the services that can be had, fetches a registry, runs
+/// the tests.
 pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     run::cargo("build", &["build", "--package", "landfall-cli", "--package", "shop"])?;
     let mut variables = stores();
+    variables.extend(registry());
     let cluster = Cluster::start();
     variables.extend(cluster.iter().flat_map(Cluster::variables));
     let aws = Aws::start();
@@ -73,8 +75,19 @@ impl Drop for Cluster {
 /// Where the object stores listen, as variables; none when they cannot be installed here. The
 /// tests that need one then say that they are skipped.
 pub fn stores() -> Vec<(String, String)> {
-    println!("── object stores: scripts/stores.sh start");
-    let started = Command::new("scripts/stores.sh").arg("start").output();
+    printed("object stores", "scripts/stores.sh", "start")
+}
+
+/// Where the program of a registry for images is, as a variable; nothing when it cannot be had
+/// here. Each test starts one of its own.
+fn registry() -> Vec<(String, String)> {
+    printed("registry", "scripts/registry.sh", "install")
+}
+
+/// Runs a script and reads the variables that it prints.
+fn printed(what: &str, script: &str, verb: &str) -> Vec<(String, String)> {
+    println!("── {what}: {script} {verb}");
+    let started = Command::new(script).arg(verb).output();
     started.map(|output| exported(&output)).unwrap_or_default()
 }
 
