@@ -48,6 +48,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "edge",
             "engine-local",
             "engine-kubernetes",
+            "registry",
+            "aws",
         ],
     ),
 ];

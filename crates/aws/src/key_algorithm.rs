@@ -31,6 +31,20 @@ impl KeyAlgorithm {
     }
 }
 
+impl KeyAlgorithm {
+    /// As ACM documents it: `RSA_2048`, `EC_prime256v1`.
+    #[must_use]
+    pub fn word(&self) -> String {
+        match self {
+            Self::Rsa(bits) => format!("RSA_{bits}"),
+            Self::P256 => "EC_prime256v1".to_owned(),
+            Self::P384 => "EC_secp384r1".to_owned(),
+            Self::P521 => "EC_secp521r1".to_owned(),
+            Self::Other(text) => text.clone(),
+        }
+    }
+}
+
 impl From<String> for KeyAlgorithm {
     fn from(text: String) -> Self {
         // Documented with an underscore, answered with a hyphen.

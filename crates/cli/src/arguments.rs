@@ -304,6 +304,16 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print a token for a cluster of EKS, as its kubeconfigs ask for
+    #[command(hide = true)]
+    EksToken {
+        #[arg(long)]
+        cluster_name: String,
+        #[arg(long)]
+        region: Option<String>,
+        #[arg(long)]
+        profile: Option<String>,
+    },
     /// Print the reference in Markdown
     #[command(hide = true)]
     Reference,

@@ -1,7 +1,9 @@
 //! From the file to a sealed release on its way: what `plan`, `up`, `rollback` and `forward` share.
 
+use crate::acm;
 use crate::arguments::{RunArguments, Values};
 use crate::failure::{Failure, Result, unexpected, usage};
+use crate::images::{self, Images};
 use crate::output::Output;
 use crate::project::Project;
 use crate::signals::Interrupts;
@@ -12,8 +14,8 @@ use landfall_config::{
 };
 use landfall_model::{
     Artifact, Bytes, Certificate, CertificateName, CertificateSource, Content, Digest, ExitCode,
-    FORMAT, Finding, Millis, Release, ReleaseNumber, Service, Severity, Source, StackId,
-    Substitution, Summary, Verb,
+    FORMAT, Finding, Millis, Release, ReleaseNumber, Service, ServiceName, Severity, Source,
+    StackId, Substitution, Summary, Verb,
 };
 use landfall_plan::{Objects, PLAN_FORMAT, Plan, Transition, changes, findings, object_changes};
 use landfall_protocol::agent::{Apply, Base, Reply, Request};
@@ -31,8 +33,10 @@ const GIT: Duration = Duration::from_secs(5);
 /// Packed artifacts, waiting to be sent.
 pub struct Packed {
     /// Removed at the end.
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     files: BTreeMap<Digest, PathBuf>,
+    /// What a cluster runs.
+    images: Images,
 }
 
 /// A plan and what it takes to carry it out.
@@ -107,15 +111,28 @@ pub async fn prepare(
 ) -> Result<Prepared> {
     let stack = &target.id;
     let mut resolved = project.resolve(stack, values, output)?;
-    if resolved.engine == EngineChoice::Kubernetes {
-        // A cluster runs images.
-        resolved.services.values_mut().for_each(|service| service.artifact = None);
+    let on_cluster = resolved.engine == EngineChoice::Kubernetes;
+    if on_cluster {
+        // A cluster runs images; only where none is named one is made of the artifact.
+        for service in resolved.services.values_mut().filter(|service| service.image.is_some()) {
+            service.artifact = None;
+        }
     }
     let base = base(output, target).await?;
     let certificates = certificates(target, &resolved, &base, issue, output).await?;
-    let (artifacts, packed) = pack(project, &resolved, output).await?;
+    let (artifacts, mut packed) = pack(project, &resolved, output).await?;
+    if on_cluster {
+        let digest_of = |service: &ResolvedService| {
+            let source = service.artifact.as_ref()?;
+            artifacts.get(&artifact_key(source)).map(|artifact| artifact.digest)
+        };
+        let work = packed.folder.path();
+        packed.images =
+            images::images(target, &resolved, &packed.files, digest_of, work, output).await?;
+        packed.files.clear();
+    }
     let confirm = resolved.confirm;
-    let content = content(resolved, &artifacts, certificates);
+    let content = content(resolved, &artifacts, &packed.images, certificates);
     let mut plan = make_plan(stack, Verb::Up, content, &base)?;
     if live && target.is_driven_here() {
         objects(target, &mut plan, output).await?;
@@ -191,7 +208,19 @@ async fn certificates(
     let used: BTreeSet<&CertificateName> =
         resolved.listeners.values().filter_map(|it| it.certificate.as_ref()).collect();
     let mut chosen = BTreeMap::new();
+    let served = serving(base)?;
     for (name, wanted) in resolved.certificates.iter().filter(|(name, _)| used.contains(name)) {
+        if let Some(arn) = &wanted.arn {
+            let served = served.as_ref().and_then(|it| it.content.certificates.get(name));
+            let next = base.head.map_or(1, |(number, _)| number.0 + 1);
+            let version = acm::version(name, arn, wanted, served, next, output).await?;
+            chosen.insert(name.clone(), version);
+            continue;
+        }
+        if target.is_driven_here() {
+            // The finding says what is missing.
+            continue;
+        }
         let newest = base.certificates.get(name).filter(|newest| fits(newest, wanted));
         if let Some(newest) = newest {
             chosen.insert(name.clone(), newest.clone());
@@ -279,7 +308,7 @@ async fn pack(
         artifacts.insert(key, artifact);
         files.insert(packed.digest, to);
     }
-    Ok((artifacts, Packed { _folder: folder, files }))
+    Ok((artifacts, Packed { folder, files, images: Images::default() }))
 }
 
 /// An error with everything behind it, in one line.
@@ -309,13 +338,18 @@ fn packable(project: &Project, source: &ArtifactSource) -> artifact::ArtifactSou
 fn content(
     resolved: Resolved,
     artifacts: &BTreeMap<String, Artifact>,
+    images: &Images,
     certificates: BTreeMap<CertificateName, Certificate>,
 ) -> Content {
-    let packed = |service: ResolvedService| {
+    let packed = |name: &ServiceName, service: ResolvedService| {
         let packed = |source| artifacts.get(&artifact_key(source)).cloned();
+        let chosen = images.chosen.get(name);
+        // What is in an image is not fetched from the store.
+        let artifact = service.artifact.as_ref().filter(|_| chosen.is_none()).and_then(packed);
         Service {
-            artifact: service.artifact.as_ref().and_then(packed),
-            image: service.image,
+            artifact,
+            image: chosen.map(|chosen| chosen.image.clone()),
+            preloaded: chosen.is_some_and(|chosen| chosen.preloaded),
             port: service.port,
             command: service.command,
             replicas: service.replicas,
@@ -330,7 +364,14 @@ fn content(
     Content {
         options: resolved.options,
         certificates,
-        services: resolved.services.into_iter().map(|(name, it)| (name, packed(it))).collect(),
+        services: resolved
+            .services
+            .into_iter()
+            .map(|(name, it)| {
+                let service = packed(&name, it);
+                (name, service)
+            })
+            .collect(),
         listeners: resolved.listeners,
         hooks: resolved.hooks,
         rollout: resolved.rollout,
@@ -351,7 +392,11 @@ pub fn report(plan: &Plan, output: &Output) -> Result<()> {
 
 /// Sends the blobs that the agent does not have.
 pub async fn send(target: &Target, packed: &Packed, output: &Output) -> Result<()> {
+    packed.images.push(output).await?;
     let digests: Vec<Digest> = packed.files.keys().copied().collect();
+    if digests.is_empty() {
+        return Ok(());
+    }
     let Reply::Missing { digests } = target.ask(output, &Request::Missing { digests }).await?
     else {
         return Err(odd());

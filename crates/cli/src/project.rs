@@ -118,9 +118,13 @@ impl Project {
             Some(EngineChoice::Kubernetes) => {
                 let chosen = self.config.cluster(&stack.stack);
                 let kubeconfig = chosen.kubeconfig.map(|path| self.folder.join(path));
-                let address =
-                    Address { kubeconfig, context: chosen.context, namespace: chosen.namespace };
-                Target::cluster(stack.clone(), address)
+                let address = Address {
+                    kubeconfig,
+                    context: chosen.context,
+                    namespace: chosen.namespace,
+                    eks_token: crate::target::program().ok(),
+                };
+                Target::cluster(stack.clone(), address, chosen.registry)
             }
             _ => Target::host(stack.clone()),
         }

@@ -29,6 +29,8 @@ enum Place {
 
 struct ClusterPlace {
     address: Address,
+    /// Where images of artifacts are pushed.
+    registry: Option<String>,
     take_ownership: bool,
     opened: OnceCell<InProcess>,
 }
@@ -46,8 +48,9 @@ impl Target {
     }
 
     /// A stack of a cluster.
-    pub fn cluster(id: StackId, address: Address) -> Self {
-        let place = ClusterPlace { address, take_ownership: false, opened: OnceCell::new() };
+    pub fn cluster(id: StackId, address: Address, registry: Option<String>) -> Self {
+        let opened = OnceCell::new();
+        let place = ClusterPlace { address, registry, take_ownership: false, opened };
         Self { id, place: Place::Cluster(Box::new(place)) }
     }
 
@@ -57,6 +60,14 @@ impl Target {
             place.take_ownership = take;
         }
         self
+    }
+
+    /// The repository to which images of artifacts are pushed.
+    pub fn registry(&self) -> Option<&str> {
+        match &self.place {
+            Place::Host => None,
+            Place::Cluster(place) => place.registry.as_deref(),
+        }
     }
 
     /// Whether whoever asks also drives, so that nobody goes on when this process ends.

@@ -53,7 +53,7 @@ pub async fn run(command: AgentCommand, output: &Output) -> Result<ExitCode> {
 async fn in_cluster(stack: &str, namespace: Option<String>) -> Result<ExitCode> {
     log();
     let id = app_and_stack(stack)?;
-    let target = Target::cluster(id, Address { namespace, ..Address::default() });
+    let target = Target::cluster(id, Address { namespace, ..Address::default() }, None);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .map_err(|error| unexpected("listen for signals", &error))?;
     tokio::select! {

@@ -118,6 +118,9 @@ async fn client(arguments: Arguments, output: &Output) -> Result<ExitCode> {
             output.text("completions", &String::from_utf8_lossy(&script));
             Ok(ExitCode::Done)
         }
+        Command::EksToken { cluster_name, region, profile } => {
+            crate::acm::eks_token(&cluster_name, region.as_deref(), profile).await
+        }
         Command::Reference => {
             output.text("reference", &reference::markdown());
             Ok(ExitCode::Done)

@@ -140,7 +140,17 @@ async fn undone(target: &Target, base: &Base) -> Result<ReleaseNumber> {
 
 /// A release comes back only while everything it needs is there.
 async fn whole(target: &Target, wanted: ReleaseNumber, old: &Shown) -> Result<()> {
-    let digests = old.release.content.blobs().into_iter().collect();
+    let content = &old.release.content;
+    if let Some(image) = crate::images::gone(content).await? {
+        let message =
+            format!("release {wanted} of {target} is not whole: {image} is gone from its registry");
+        return Err(Failure::new(ExitCode::NotFound, message)
+            .help("push it again, or take another release: `landfall rollback --to N`"));
+    }
+    let digests: Vec<_> = content.blobs().into_iter().collect();
+    if digests.is_empty() {
+        return Ok(());
+    }
     let Reply::Missing { digests } = target.ask_running(&Request::Missing { digests }).await?
     else {
         return Err(odd());

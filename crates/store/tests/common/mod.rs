@@ -71,6 +71,7 @@ fn service(digest: Digest) -> Service {
     Service {
         artifact: Some(Artifact { digest, size: Size(4), path: "./dist".to_owned() }),
         image: None,
+        preloaded: false,
         port: None,
         command: vec!["./shop".to_owned(), "serve".to_owned()],
         replicas: 2,
