@@ -2,6 +2,7 @@
 
 use super::Login;
 use crate::secret::Secret;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -44,12 +45,14 @@ pub(super) async fn get(
         .spawn()
         .map_err(|error| format!("cannot be started: {error}"))?;
     let talked = tokio::time::timeout(DEADLINE, talk(&mut child, registry)).await;
-    let Ok(talked) = talked else {
-        // Without a wait nobody would reap it.
-        let _ = child.kill().await;
-        return Err(format!("says nothing within {} s", DEADLINE.as_secs()));
+    let late = |_| Err(format!("says nothing within {} s", DEADLINE.as_secs()));
+    let said = match talked.unwrap_or_else(late) {
+        Ok(said) => said,
+        Err(why) => {
+            end(&mut child).await;
+            return Err(why);
+        }
     };
-    let said = talked?;
     if said.good {
         return answer(&said.output);
     }
@@ -83,6 +86,15 @@ fn find(name: &str, search: &OsStr) -> Result<PathBuf, String> {
         .map(|folder| folder.join(&program))
         .find(runs)
         .ok_or_else(|| "is not installed: it is in no folder of PATH".to_owned())
+}
+
+/// Ends a program that was not done, with all that it started, and reaps it.
+async fn end(child: &mut Child) {
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if let Some(group) = group {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = child.kill().await;
 }
 
 struct Said {
