@@ -1,5 +1,6 @@
 //! The one loop: journal the state, apply its desired state, look, ask [`next()`] again.
 
+use crate::heard::tell_instances;
 use crate::{Context, Input, Record, State, desired, next};
 use landfall_engine::{Engine, EngineError, Materials};
 use landfall_model::{Epoch, EventKind, Fence, Hook, Level, Observed, Revision, Timestamp};
@@ -359,33 +360,4 @@ fn describe(drive: &Drive, step: &Step) -> String {
         || step.to_string(),
         |hook| format!("run {}: {}", hook.name, hook.command.join(" ")),
     )
-}
-
-fn tell_instances(
-    drive: &Drive,
-    record: &Record,
-    report: &Observed,
-    seen: &mut BTreeMap<String, String>,
-) {
-    let from = drive.context.from.as_deref().map(|from| from.number);
-    for (id, status) in &report.groups {
-        if status.wanted == 0 {
-            continue;
-        }
-        let mut words = format!("{id}: {} of {} healthy", status.ready, status.wanted);
-        if status.crash_loop {
-            words.push_str(", crashing again and again");
-        }
-        let before = seen.insert(id.to_string(), words.clone());
-        // What served before and is well is no news.
-        let known = before.is_none() && from == Some(id.release) && status.ready >= status.wanted;
-        if !known && before.as_ref() != Some(&words) {
-            (drive.told)(Told {
-                level: Level::Info,
-                kind: EventKind::Instances,
-                step: record.state.word(),
-                message: words,
-            });
-        }
-    }
 }
