@@ -8,7 +8,7 @@
 use crate::error::{self, Refusal, refusal};
 use crate::fence;
 use crate::objects::{
-    self, DRAIN, FENCE, HASH, Kind, MANAGED_BY, Object, STACK, fence_name, group_name, stack_label,
+    self, FENCE, HASH, Kind, MANAGED_BY, Made, Object, STACK, fence_name, group_name, stack_label,
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
@@ -18,7 +18,7 @@ use kube::api::{
 };
 use kube::{Api, Client, ResourceExt};
 use landfall_engine::EngineError;
-use landfall_model::{Desired, Fence, Millis, StackId};
+use landfall_model::{Desired, Fence, StackId};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,7 +65,7 @@ impl Place<'_> {
 
     /// Raises the fence, then makes everything as it is desired. Who is overtaken on the way takes
     /// back what nobody has touched since.
-    pub(crate) async fn apply(&self, desired: Desired) -> Result<Standing, EngineError> {
+    pub(crate) async fn apply(&self, desired: &Desired) -> Result<Standing, EngineError> {
         let mut made = Vec::new();
         let applied = self.bring_about_all(desired, &mut made).await;
         if let Err(EngineError::Superseded { .. }) = &applied {
@@ -83,18 +83,19 @@ impl Place<'_> {
 
     async fn bring_about_all(
         &self,
-        mut desired: Desired,
+        desired: &Desired,
         made: &mut Vec<(Kind, DynamicObject)>,
     ) -> Result<Standing, EngineError> {
         fence::raise(&self.maps(), self.stack, self.fence).await?;
         let mut seen = self.seen().await?;
         // The pods of a group stay as they were made: another drain would replace all of them.
-        for (id, group) in &mut desired.groups {
+        let mut as_made = objects::made(desired);
+        for (id, wanted) in &mut as_made {
             let key = (Kind::Deployment, group_name(self.stack, id));
-            let made = seen.get(&key).and_then(|old| old.annotations().get(DRAIN)?.parse().ok());
-            group.drain = made.map_or(group.drain, Millis);
+            let said = seen.get(&key).and_then(|old| Made::said(old.annotations()));
+            *wanted = said.unwrap_or_else(|| wanted.clone());
         }
-        let objects = objects::objects(&desired);
+        let objects = objects::objects_as(desired, &as_made);
         let mut standing = Standing::default();
         for object in &objects {
             let key = (object.kind, object.name.clone());

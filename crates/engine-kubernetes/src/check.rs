@@ -23,7 +23,8 @@ fn finding(code: &'static str, path: &str, message: &str, help: &str) -> Finding
 
 pub(crate) fn check(content: &Content) -> Vec<Finding> {
     let mut found = Vec::new();
-    for (name, listener) in &content.listeners {
+    // What an NLB can do is another matter, and the plan's.
+    for (name, listener) in content.listeners.iter().filter(|(_, it)| it.nlb().is_none()) {
         let path = format!("listeners.{name}");
         if listener.protocol != ListenerProtocol::Tcp && listener.protocol != ListenerProtocol::Http
         {

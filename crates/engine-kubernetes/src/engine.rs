@@ -72,7 +72,7 @@ impl Engine for KubernetesEngine {
             fence: desired.fence,
             take_ownership: self.options.take_ownership,
         };
-        let standing = place.apply(desired.clone()).await?;
+        let standing = place.apply(&desired).await?;
         watch.accept(Accepted { desired: Arc::new(desired), standing: Arc::new(standing) });
         Ok(())
     }
