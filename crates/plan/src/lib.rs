@@ -10,6 +10,7 @@
 mod changes;
 mod codes;
 mod findings;
+mod nlb;
 mod restore;
 mod shape;
 mod steps;
@@ -17,6 +18,7 @@ mod steps;
 pub use changes::{Change, Disruption, changes};
 pub use codes::CODES;
 pub use findings::{findings, served_policies};
+pub use nlb::nlb_findings;
 pub use restore::{Newest, restore};
 pub use shape::Shape;
 pub use steps::{Step, Transition};
