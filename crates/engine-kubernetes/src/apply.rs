@@ -10,6 +10,8 @@ use crate::fence;
 use crate::objects::{
     self, FENCE, HASH, Kind, MANAGED_BY, Made, Object, STACK, fence_name, group_name, stack_label,
 };
+use crate::replace;
+use crate::targets::Targets;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{
@@ -18,7 +20,7 @@ use kube::api::{
 };
 use kube::{Api, Client, ResourceExt};
 use landfall_engine::EngineError;
-use landfall_model::{Desired, Fence, StackId};
+use landfall_model::{Desired, Fence, GroupId, StackId};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +43,8 @@ pub(crate) struct Place<'a> {
 pub(crate) struct Standing {
     pub(crate) there: BTreeMap<(Kind, String), String>,
     pub(crate) gone: BTreeSet<(Kind, String)>,
+    /// Groups that are not made as they should be yet, and what they wait for.
+    pub(crate) withheld: BTreeMap<GroupId, String>,
 }
 
 pub(crate) fn api(client: &Client, namespace: &str, kind: Kind) -> Api<DynamicObject> {
@@ -55,7 +59,7 @@ pub(crate) fn api(client: &Client, namespace: &str, kind: Kind) -> Api<DynamicOb
 }
 
 impl Place<'_> {
-    fn api(&self, kind: Kind) -> Api<DynamicObject> {
+    pub(crate) fn api(&self, kind: Kind) -> Api<DynamicObject> {
         api(self.client, self.namespace, kind)
     }
 
@@ -97,10 +101,15 @@ impl Place<'_> {
         }
         let objects = objects::objects_as(desired, &as_made);
         let mut standing = Standing::default();
+        let mut targets = Targets::default();
         for object in &objects {
             let key = (object.kind, object.name.clone());
+            let old = seen.remove(&key);
+            let (object, waits) = targets.ready(self, object, old.as_ref()).await;
+            standing.withheld.extend(waits);
+            let Some(object) = object.as_deref() else { continue };
             let hash = objects::hash_of(object);
-            let new = self.bring_about(object, &hash, seen.remove(&key)).await?;
+            let new = self.bring_about(object, &hash, old).await?;
             made.extend(new.map(|new| (object.kind, new)));
             standing.there.insert(key, hash);
         }
@@ -149,6 +158,11 @@ impl Place<'_> {
                     self.newer(old)?;
                     if self.is_settled(object.kind, hash, old) {
                         return Ok(None);
+                    }
+                    if replace::is_another_balancer(object, old) {
+                        self.replace(object, old).await?;
+                        seen = None;
+                        continue;
                     }
                     self.change(object, hash, old).await.map(|()| None)
                 }
@@ -281,7 +295,11 @@ impl Place<'_> {
     }
 
     /// Removes an object just as it was seen; `false` when it has changed since.
-    async fn delete(&self, kind: Kind, old: &DynamicObject) -> Result<bool, EngineError> {
+    pub(crate) async fn delete(
+        &self,
+        kind: Kind,
+        old: &DynamicObject,
+    ) -> Result<bool, EngineError> {
         let params = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Background),
             preconditions: Some(Preconditions {
@@ -344,7 +362,7 @@ impl Place<'_> {
         }
     }
 
-    fn failed(&self, verb: &str, object: &Object, error: &kube::Error) -> EngineError {
+    pub(crate) fn failed(&self, verb: &str, object: &Object, error: &kube::Error) -> EngineError {
         error::failed(format!("{verb} the {} {}", object.kind.word(), object.name), error)
     }
 

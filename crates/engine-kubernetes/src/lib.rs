@@ -13,15 +13,20 @@
 //! What it sees comes from watches of the stack's own objects.
 
 mod apply;
+mod balancers;
+mod binding;
 mod check;
 mod engine;
 mod error;
+mod events;
 mod exec;
 pub mod fence;
 mod logs;
 pub mod objects;
 mod observe;
 mod reasons;
+mod replace;
+mod targets;
 mod watcher;
 
 pub use check::CODES;
