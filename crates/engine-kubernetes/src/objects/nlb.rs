@@ -53,7 +53,7 @@ pub(super) fn leading<'d>(
 ) -> Option<(&'d GroupId, &'d Group)> {
     let all = || desired.groups.iter().filter(|(id, _)| id.service == *service);
     let served = |id: &GroupId| state.weights.get(id).is_some_and(|share| *share > 0);
-    all().filter(|(id, _)| served(id)).next_back().or_else(|| all().next_back())
+    all().rfind(|(id, _)| served(id)).or_else(|| all().next_back())
 }
 
 /// Everything that the controller is told, with the annotations of the user's own.
