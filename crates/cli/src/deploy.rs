@@ -17,7 +17,9 @@ use landfall_model::{
     FORMAT, Finding, Millis, Release, ReleaseNumber, Service, ServiceName, Severity, Source,
     StackId, Substitution, Summary, Verb,
 };
-use landfall_plan::{Objects, PLAN_FORMAT, Plan, Transition, changes, findings, object_changes};
+use landfall_plan::{
+    Objects, PLAN_FORMAT, Plan, Transition, changes, findings, nlb_findings, object_changes,
+};
 use landfall_protocol::agent::{Apply, Base, Reply, Request};
 use landfall_store::artifact;
 use landfall_store::seal::{SigningKey, seal};
@@ -156,6 +158,10 @@ pub fn make_plan(stack: &StackId, verb: Verb, content: Content, base: &Base) -> 
     let number = base.head.map_or(ReleaseNumber(1), |(number, _)| number.next());
     let to = release(stack, number, content.clone(), Source::default());
     let transition = Transition { verb, from: from.as_ref(), to: Some(&to) };
+    let mut found = findings(&content, now());
+    let region = cluster_region();
+    let before = from.as_ref().map(|it| &it.content);
+    found.extend(nlb_findings(&content, before, region.as_deref()));
     Ok(Plan {
         format: PLAN_FORMAT,
         stack: stack.clone(),
@@ -166,7 +172,7 @@ pub fn make_plan(stack: &StackId, verb: Verb, content: Content, base: &Base) -> 
         objects: Vec::new(),
         drift: Vec::new(),
         steps: transition.steps(),
-        findings: findings(&content, now()),
+        findings: found,
         content,
     })
 }
@@ -184,6 +190,11 @@ fn release(stack: &StackId, number: ReleaseNumber, content: Content, source: Sou
         source,
         content,
     }
+}
+
+/// The region that whoever asks works in, where they say so: that of the cluster, as a rule.
+fn cluster_region() -> Option<String> {
+    ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| std::env::var(name).ok())
 }
 
 /// `user@host`.

@@ -208,6 +208,16 @@ pub fn changes(changes: &[Change], output: &Output) -> String {
             Disruption::None => "",
             Disruption::Drained => "",
             Disruption::Gap => "  — a gap: the old instances stop before the new ones start",
+            Disruption::InPlace => "  — in place: nothing is cut",
+            Disruption::ReplacesTargets => {
+                "  — REPLACES ALL TARGETS AT ONCE: a gap until the new ones are healthy"
+            }
+            Disruption::ReplacesTargetGroup => {
+                "  — REPLACES THE TARGET GROUP: a gap until its targets are healthy"
+            }
+            Disruption::ReplacesBalancer => {
+                "  — REPLACES THE NLB (NEW HOSTNAME): the old one goes first"
+            }
             Disruption::Closed => "  — the listener closes and its clients have to connect again",
         });
         text.push('\n');

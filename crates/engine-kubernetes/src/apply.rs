@@ -8,9 +8,11 @@
 use crate::error::{self, Refusal, refusal};
 use crate::fence;
 use crate::objects::{
-    self, DRAIN, FENCE, HASH, Kind, MANAGED_BY, Object, STACK, fence_name, group_name, stack_label,
+    self, FENCE, HASH, Kind, MANAGED_BY, Made, Object, STACK, fence_name, group_name, stack_label,
 };
 use crate::ownership;
+use crate::replace;
+use crate::targets::Targets;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{
@@ -19,7 +21,7 @@ use kube::api::{
 };
 use kube::{Api, Client, ResourceExt};
 use landfall_engine::EngineError;
-use landfall_model::{Desired, Fence, Millis, StackId};
+use landfall_model::{Desired, Fence, GroupId, StackId};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +44,8 @@ pub(crate) struct Place<'a> {
 pub(crate) struct Standing {
     pub(crate) there: BTreeMap<(Kind, String), String>,
     pub(crate) gone: BTreeSet<(Kind, String)>,
+    /// Groups that are not made as they should be yet, and what they wait for.
+    pub(crate) withheld: BTreeMap<GroupId, String>,
 }
 
 pub(crate) fn api(client: &Client, namespace: &str, kind: Kind) -> Api<DynamicObject> {
@@ -56,7 +60,7 @@ pub(crate) fn api(client: &Client, namespace: &str, kind: Kind) -> Api<DynamicOb
 }
 
 impl Place<'_> {
-    fn api(&self, kind: Kind) -> Api<DynamicObject> {
+    pub(crate) fn api(&self, kind: Kind) -> Api<DynamicObject> {
         api(self.client, self.namespace, kind)
     }
 
@@ -66,7 +70,7 @@ impl Place<'_> {
 
     /// Raises the fence, then makes everything as it is desired. Who is overtaken on the way takes
     /// back what nobody has touched since.
-    pub(crate) async fn apply(&self, desired: Desired) -> Result<Standing, EngineError> {
+    pub(crate) async fn apply(&self, desired: &Desired) -> Result<Standing, EngineError> {
         let mut made = Vec::new();
         let applied = self.bring_about_all(desired, &mut made).await;
         if let Err(EngineError::Superseded { .. }) = &applied {
@@ -84,23 +88,29 @@ impl Place<'_> {
 
     async fn bring_about_all(
         &self,
-        mut desired: Desired,
+        desired: &Desired,
         made: &mut Vec<(Kind, DynamicObject)>,
     ) -> Result<Standing, EngineError> {
         fence::raise(&self.maps(), self.stack, self.fence).await?;
         let mut seen = self.seen().await?;
         // The pods of a group stay as they were made: another drain would replace all of them.
-        for (id, group) in &mut desired.groups {
+        let mut as_made = objects::made(desired);
+        for (id, wanted) in &mut as_made {
             let key = (Kind::Deployment, group_name(self.stack, id));
-            let made = seen.get(&key).and_then(|old| old.annotations().get(DRAIN)?.parse().ok());
-            group.drain = made.map_or(group.drain, Millis);
+            let said = seen.get(&key).and_then(|old| Made::said(old.annotations()));
+            *wanted = said.unwrap_or_else(|| wanted.clone());
         }
-        let objects = objects::objects(&desired);
+        let objects = objects::objects_as(desired, &as_made);
         let mut standing = Standing::default();
+        let mut targets = Targets::default();
         for object in &objects {
             let key = (object.kind, object.name.clone());
+            let old = seen.remove(&key);
+            let (object, waits) = targets.ready(self, object, old.as_ref()).await;
+            standing.withheld.extend(waits);
+            let Some(object) = object.as_deref() else { continue };
             let hash = objects::hash_of(object);
-            let new = self.bring_about(object, &hash, seen.remove(&key)).await?;
+            let new = self.bring_about(object, &hash, old).await?;
             made.extend(new.map(|new| (object.kind, new)));
             standing.there.insert(key, hash);
         }
@@ -149,6 +159,11 @@ impl Place<'_> {
                     self.newer(old)?;
                     if self.is_settled(object.kind, hash, old) {
                         return Ok(None);
+                    }
+                    if replace::is_another_balancer(object, old) {
+                        self.replace(object, old).await?;
+                        seen = None;
+                        continue;
                     }
                     match self.change(object, hash, old).await {
                         // Only the mark is new, so what others own of it stays theirs.
@@ -288,7 +303,11 @@ impl Place<'_> {
     }
 
     /// Removes an object just as it was seen; `false` when it has changed since.
-    async fn delete(&self, kind: Kind, old: &DynamicObject) -> Result<bool, EngineError> {
+    pub(crate) async fn delete(
+        &self,
+        kind: Kind,
+        old: &DynamicObject,
+    ) -> Result<bool, EngineError> {
         let params = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Background),
             preconditions: Some(Preconditions {
@@ -351,7 +370,7 @@ impl Place<'_> {
         }
     }
 
-    fn failed(&self, verb: &str, object: &Object, error: &kube::Error) -> EngineError {
+    pub(crate) fn failed(&self, verb: &str, object: &Object, error: &kube::Error) -> EngineError {
         error::failed(format!("{verb} the {} {}", object.kind.word(), object.name), error)
     }
 

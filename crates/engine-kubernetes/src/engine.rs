@@ -62,6 +62,10 @@ impl Engine for KubernetesEngine {
         check::check(content)
     }
 
+    /// Returns once everything is written. Instances behind an NLB are only made when that has a
+    /// target group: for each NLB that has none it waits up to a minute, or as long as its
+    /// controller takes to say that it fails. What is held back by then is an error, is shown as
+    /// the reason why its group is not well, and is made by applying the same state again.
     async fn apply(
         &self,
         desired: Desired,
@@ -75,9 +79,13 @@ impl Engine for KubernetesEngine {
             fence: desired.fence,
             take_ownership: self.options.take_ownership,
         };
-        let standing = place.apply(desired.clone()).await?;
+        let standing = place.apply(&desired).await?;
+        let withheld = standing.withheld.clone();
         watch.accept(Accepted { desired: Arc::new(desired), standing: Arc::new(standing) });
-        Ok(())
+        match withheld.into_iter().next() {
+            None => Ok(()),
+            Some((id, why)) => Err(EngineError::Failed { operation: format!("start {id}"), why }),
+        }
     }
 
     fn render(&self, desired: &Desired) -> Vec<Manifest> {

@@ -13,10 +13,13 @@
 //! What it sees comes from watches of the stack's own objects.
 
 mod apply;
+mod balancers;
+mod binding;
 mod check;
 mod drift;
 mod engine;
 mod error;
+mod events;
 mod exec;
 pub mod fence;
 mod logs;
@@ -25,7 +28,9 @@ mod observe;
 mod ownership;
 mod reach;
 mod reasons;
+mod replace;
 pub mod setup;
+mod targets;
 mod watcher;
 
 pub use check::CODES;

@@ -1,18 +1,21 @@
 //! From what the watches saw to a report: pure.
 
-use crate::objects::{JOB, LISTENER, WEIGHTS, group_of};
+use crate::balancers::{self, Written};
+use crate::objects::{JOB, LISTENER, WEIGHTS, group_of, is_nlb};
 use crate::reasons::{Details, trouble};
 use crate::watcher::{Change, Objects};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt;
+use kube::api::DynamicObject;
 use landfall_model::{
     Desired, GroupId, GroupStatus, InstanceState, InstanceStatus, JobId, JobState, ListenerName,
     Observed, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 /// Everything of a stack as it was seen last.
 #[derive(Debug, Default)]
@@ -24,6 +27,11 @@ pub(crate) struct Seen {
     pub(crate) slices: Objects<EndpointSlice>,
     pub(crate) jobs: Objects<Job>,
     pub(crate) pods: Objects<Pod>,
+    /// Target groups of NLBs, when there are any.
+    pub(crate) bindings: Objects<DynamicObject>,
+    /// What is said of Services, when one is an NLB.
+    pub(crate) events: Objects<Event>,
+    pub(crate) written: Written,
 }
 
 impl Seen {
@@ -32,10 +40,16 @@ impl Seen {
             Change::Map(event) => self.maps.take(event),
             Change::Deployment(event) => self.deployments.take(event),
             Change::ReplicaSet(event) => self.sets.take(event),
-            Change::Service(event) => self.services.take(event),
+            Change::Service(event) => {
+                self.services.take(event);
+                let hashes: Vec<_> = balancers::hashes(self).collect();
+                self.written.note(hashes.into_iter(), Instant::now());
+            }
             Change::Slice(event) => self.slices.take(event),
             Change::Job(event) => self.jobs.take(event),
             Change::Pod(event) => self.pods.take(event),
+            Change::Binding(event) => self.bindings.take(event),
+            Change::Event(event) => self.events.take(event),
             Change::Broken(_) => {}
         }
     }
@@ -51,6 +65,9 @@ impl Seen {
             && self.pods.is_whole()
     }
 }
+
+/// Behind nothing.
+static NONE: BTreeSet<String> = BTreeSet::new();
 
 fn now() -> Timestamp {
     Timestamp(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default())
@@ -69,6 +86,7 @@ pub(crate) fn report(seen: &Seen, details: &Details, desired: Option<&Desired>) 
         traffic: traffic(seen),
         reached: reached(seen),
         jobs: jobs(seen, details),
+        problems: seen.services.iter().filter_map(|it| balancers::trouble(seen, it)).collect(),
         ..Observed::default()
     }
 }
@@ -109,15 +127,18 @@ fn groups(
     desired: Option<&Desired>,
 ) -> BTreeMap<GroupId, GroupStatus> {
     let mut groups: BTreeMap<GroupId, GroupStatus> = BTreeMap::new();
+    let mut behind = BTreeMap::new();
     for deployment in seen.deployments.iter() {
         let Some(id) = group_of(deployment.labels()) else { continue };
         if deployment.metadata.deletion_timestamp.is_some() {
             continue;
         }
         let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0);
-        let status = groups.entry(id).or_default();
+        let status = groups.entry(id.clone()).or_default();
         status.wanted = u16::try_from(wanted).unwrap_or(u16::MAX);
-        status.failing = refused(seen, deployment);
+        let of_nlb = balancers::behind(deployment);
+        status.failing = refused(seen, deployment).or_else(|| balancers::trouble_of(seen, &of_nlb));
+        behind.insert(id, of_nlb);
     }
     for pod in seen.pods.iter().filter(|pod| !is_of_job(pod)) {
         let Some(id) = group_of(pod.labels()) else { continue };
@@ -126,13 +147,15 @@ fn groups(
         if is_over(pod) && !going {
             continue;
         }
+        let balancers = behind.get(&id).unwrap_or(&NONE);
+        let target = if going { None } else { balancers::target_trouble(seen, pod, balancers) };
         let status = groups.entry(id).or_default();
-        let ready = is_ready(pod);
+        let ready = is_ready(pod) && target.is_none();
         status.ready += u16::from(ready);
         status.running += u16::from(runs(pod));
         if !ready
             && !going
-            && let Some(trouble) = trouble(pod, details)
+            && let Some(trouble) = target.or_else(|| trouble(pod, details))
         {
             status.crash_loop |= trouble.loops;
             status.failing = Some(trouble.words);
@@ -146,7 +169,21 @@ fn groups(
             restarts: restarts(pod),
         });
     }
+    settled(seen, &mut groups);
     groups
+}
+
+/// Where an instance has to stay ready for a while, only those that did count.
+fn settled(seen: &Seen, groups: &mut BTreeMap<GroupId, GroupStatus>) {
+    for deployment in seen.deployments.iter() {
+        let least = deployment.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0);
+        let status = group_of(deployment.labels()).and_then(|id| groups.get_mut(&id));
+        if let (1.., Some(status)) = (least, status) {
+            let available = deployment.status.as_ref().and_then(|it| it.available_replicas);
+            let available = u16::try_from(available.unwrap_or(0)).unwrap_or_default();
+            status.ready = status.ready.min(available);
+        }
+    }
 }
 
 fn state(pod: &Pod, ready: bool, draining: bool) -> InstanceState {
@@ -203,8 +240,13 @@ fn traffic(seen: &Seen) -> BTreeMap<ListenerName, BTreeMap<GroupId, u16>> {
             seen.pods.iter().any(|pod| is_ready(pod) && group_of(pod.labels()).as_ref() == Some(id))
         };
         let reached = endpoints(seen, &service.name_any());
-        let taken_over =
-            reached.is_subset(&wanted) && wanted.iter().all(|id| reached.contains(id) || !able(id));
+        let balanced = is_nlb(service);
+        if balanced && !balancers::is_in_force(seen, service, Instant::now()) {
+            continue;
+        }
+        // Every ready pod is a target of an NLB, so moving traffic there is having targets.
+        let taken_over = (balanced || reached.is_subset(&wanted))
+            && wanted.iter().all(|id| reached.contains(id) || !able(id));
         if taken_over {
             all.insert(name, weights);
         } else {

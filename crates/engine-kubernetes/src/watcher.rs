@@ -1,16 +1,18 @@
 //! Watches of everything of one stack, and the report that they add up to.
 
 use crate::apply::Standing;
+use crate::binding;
 use crate::fence;
-use crate::objects::{FENCE, HASH, Kind, STACK, fence_name, stack_label};
+use crate::objects::{FENCE, HASH, Kind, STACK, fence_name, is_nlb, stack_label};
 use crate::observe::{self, Seen};
 use crate::reasons::Details;
 use futures::stream::{BoxStream, StreamExt, select_all};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Event as Said, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::serde::de::DeserializeOwned;
+use kube::api::DynamicObject;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch_of};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -48,6 +50,8 @@ pub(crate) enum Change {
     Slice(Event<EndpointSlice>),
     Job(Event<Job>),
     Pod(Event<Pod>),
+    Binding(Event<DynamicObject>),
+    Event(Event<Said>),
     Broken(String),
 }
 
@@ -95,6 +99,7 @@ impl Watching {
         let mut details = Details::new(&self.client, &self.namespace);
         let mut look = tokio::time::interval(LOOK);
         let mut problem = None;
+        let mut balanced = false;
         loop {
             tokio::select! {
                 change = changes.next() => match change {
@@ -111,6 +116,10 @@ impl Watching {
                 },
                 () = self.nudge.notified() => {}
                 _ = look.tick() => details.look(&seen).await,
+            }
+            if !balanced && let Some(streams) = self.of_balancers(&seen) {
+                changes.extend(streams);
+                balanced = true;
             }
             if details.lacks(&seen) {
                 details.look(&seen).await;
@@ -134,7 +143,7 @@ impl Watching {
         let mut report = observe::report(seen, details, accepted.as_ref().map(|it| &*it.desired));
         // What it brought about itself counts once it is seen; while it is at work, the fence in the
         // cluster is ahead of the objects.
-        report.accepted = match (seen.fence(&self.stack), accepted) {
+        report.accepted = match (seen.fence(&self.stack), accepted.as_ref()) {
             (Some(fence), None) => fence,
             (Some(fence), Some(own))
                 if fence >= own.desired.fence && seen.stands(&own.standing) =>
@@ -143,6 +152,9 @@ impl Watching {
             }
             _ => self.sender.borrow().accepted,
         };
+        for (id, why) in accepted.iter().flat_map(|it| &it.standing.withheld) {
+            report.groups.entry(id.clone()).or_default().failing = Some(why.clone());
+        }
         report.problems.extend(problem.map(str::to_owned));
         report
     }
@@ -157,6 +169,19 @@ impl Watching {
             self.stream(&ours, Change::Slice),
             self.stream(&ours, Change::Job),
             self.stream(&ours, Change::Pod),
+        ])
+    }
+
+    /// What is watched once there is an NLB. It explains, so not being allowed to is no problem.
+    fn of_balancers(&self, seen: &Seen) -> Option<[BoxStream<'static, Change>; 2]> {
+        let service = seen.services.iter().find(|it| is_nlb(it))?;
+        let bindings = binding::watch(&self.client, &self.namespace, service);
+        let said: Api<Said> = Api::namespaced(self.client.clone(), &self.namespace);
+        let of_services = watcher::Config::default().fields("involvedObject.kind=Service");
+        let said = watch_of(said, of_services).default_backoff();
+        Some([
+            bindings.filter_map(async |it| it.ok().map(Change::Binding)).boxed(),
+            said.filter_map(async |it| it.ok().map(Change::Event)).boxed(),
         ])
     }
 

@@ -23,7 +23,10 @@ mod secret;
 mod span;
 mod value;
 
-pub use balancer::{Balancer, Nlb, NlbAlpn, NlbClass, NlbScheme, Provider, ServiceKind};
+pub use balancer::{
+    Balancer, NLB_PREFIX, NLB_STATED, Nlb, NlbAlpn, NlbClass, NlbHealth, NlbScheme, Provider,
+    ServiceKind,
+};
 pub use chain::chain;
 pub use desired::{Desired, Draining, Fence, Group, GroupId, Job, JobId, ListenerState, StackId};
 pub use digest::{Digest, DigestError};

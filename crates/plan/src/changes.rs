@@ -1,5 +1,6 @@
 //! The difference between two contents, path by path, in the words of the file.
 
+use crate::nlb;
 use landfall_model::{Content, Digest, Listener, Provider, Route, Service};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,12 +26,20 @@ pub struct Change {
 pub enum Disruption {
     /// Nothing that a client could see.
     None,
+    /// A load balancer takes it over as it stands; no connection is cut.
+    InPlace,
     /// Long-lived connections end when the drain does.
     Drained,
     /// A gap: the old instances stop before the new ones start.
     Gap,
+    /// All targets of a load balancer are replaced at once: a gap until the new ones are healthy.
+    ReplacesTargets,
+    /// A load balancer gets another target group, empty at first: a gap of minutes.
+    ReplacesTargetGroup,
     /// The listener closes.
     Closed,
+    /// The load balancer is another one, with another host name, and the old one goes first.
+    ReplacesBalancer,
 }
 
 /// Every difference, sorted by path.
@@ -86,18 +95,31 @@ fn disruption(from: Option<&Content>, to: Option<&Content>, path: &str) -> Disru
             }
         }
         (Some("listeners"), Some(name)) => {
-            let of = |content: Option<&Content>| {
-                content.and_then(|it| {
-                    it.listeners.iter().find(|(key, _)| key.as_str() == name).map(|(_, l)| l.listen)
-                })
-            };
-            match (of(from), of(to)) {
-                (Some(old), Some(new)) if old != new => Disruption::Closed,
-                (Some(_), None) => Disruption::Closed,
-                _ => Disruption::None,
-            }
+            let key = parts.next().unwrap_or_default();
+            listener_disruption(listener(from, name), listener(to, name), key)
+        }
+        (Some("certificates"), Some(name)) if nlb::is_in_place(from, to, name) => {
+            Disruption::InPlace
         }
         _ => Disruption::None,
+    }
+}
+
+fn listener<'c>(content: Option<&'c Content>, name: &str) -> Option<&'c Listener> {
+    let found = content?.listeners.iter().find(|(key, _)| key.as_str() == name)?;
+    Some(found.1)
+}
+
+fn listener_disruption(old: Option<&Listener>, new: Option<&Listener>, key: &str) -> Disruption {
+    let (old, new) = match (old, new) {
+        (Some(old), Some(new)) => (old, new),
+        (Some(_), None) => return Disruption::Closed,
+        (None, _) => return Disruption::None,
+    };
+    match nlb::listener_disruption(old, new, key) {
+        Some(disruption) => disruption,
+        None if old.listen != new.listen => Disruption::Closed,
+        None => Disruption::None,
     }
 }
 

@@ -4,7 +4,7 @@ use landfall_model::{
     Content, Finding, Listener, ListenerName, Millis, Route, Severity, Timestamp,
 };
 
-const SOON: Millis = Millis(14 * 86_400_000);
+pub(crate) const SOON: Millis = Millis(14 * 86_400_000);
 
 fn finding(severity: Severity, code: &str, message: String, help: &str) -> Finding {
     let help = (!help.is_empty()).then(|| help.to_owned());
@@ -15,7 +15,8 @@ fn finding(severity: Severity, code: &str, message: String, help: &str) -> Findi
 #[must_use]
 pub fn findings(content: &Content, now: Timestamp) -> Vec<Finding> {
     let mut found = Vec::new();
-    for (name, listener) in &content.listeners {
+    crate::nlb::findings(&mut found, content, now);
+    for (name, listener) in content.listeners.iter().filter(|(_, it)| it.nlb().is_none()) {
         policy(&mut found, name, listener);
         certificate(&mut found, content, (name, listener), now);
         target(&mut found, content, name, listener);
@@ -122,7 +123,7 @@ fn certificate(
 }
 
 /// Whether one of the names is the host, or a wildcard for it (RFC 6125: one label).
-fn covers(names: &[String], host: &str) -> bool {
+pub(crate) fn covers(names: &[String], host: &str) -> bool {
     names.iter().any(|name| {
         name.eq_ignore_ascii_case(host)
             || name.strip_prefix("*.").is_some_and(|rest| {

@@ -10,6 +10,7 @@
 mod changes;
 mod codes;
 mod findings;
+mod nlb;
 mod objects;
 mod restore;
 mod shape;
@@ -18,6 +19,7 @@ mod steps;
 pub use changes::{Change, Disruption, changes};
 pub use codes::CODES;
 pub use findings::{findings, served_policies};
+pub use nlb::nlb_findings;
 pub use objects::{Becomes, FieldChange, ObjectChange, Objects, object_changes};
 pub use restore::{Newest, restore};
 pub use shape::Shape;

@@ -1,9 +1,10 @@
 //! The way from one release to another as data: every choice is made here, none later.
 
 use crate::Shape;
+use crate::nlb::makes_targets;
 use landfall_model::{
-    GroupId, ListenerName, Millis, Release, ReleaseNumber, Route, Service, ServiceName, Strategy,
-    Timestamp, Verb,
+    GroupId, Listener, ListenerName, Millis, Nlb, Release, ReleaseNumber, Route, Service,
+    ServiceName, Strategy, Timestamp, Verb,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -188,6 +189,7 @@ impl Transition<'_> {
                 .filter(|(_, hook)| hook.on.contains(&self.verb))
                 .map(|(hook, _)| Step::Hook { hook }),
         );
+        self.open_first(to, &mut steps);
         match (to.content.rollout.strategy, self.from) {
             (Strategy::Rolling, Some(from)) => self.rolling(from, to, &mut steps),
             (Strategy::Rolling | Strategy::BlueGreen, _) => self.blue_green(to, &mut steps),
@@ -198,6 +200,26 @@ impl Transition<'_> {
         }
         self.stop_old(&mut steps);
         steps
+    }
+
+    /// An NLB has to be there before its targets: an instance that is made before gets no readiness
+    /// gate, and would count as ready long before the NLB sends to it.
+    fn open_first(&self, to: &Release, steps: &mut Vec<Step>) {
+        let old = |name: &ListenerName| self.from.and_then(|it| it.content.listeners.get(name));
+        if !to.content.nlbs().any(|(name, new, _)| makes_targets(old(name), new)) {
+            return;
+        }
+        let running = |name: &ServiceName| {
+            let (from, service) = self.old(name)?;
+            let group = GroupId { service: name.clone(), release: from.number };
+            (service.replicas > 0).then(|| BTreeMap::from([(group, 1)]))
+        };
+        let weights = |listener: &Listener| match &listener.route {
+            Route::To(service) => running(service).unwrap_or_default(),
+            Route::RedirectHttps { .. } => BTreeMap::new(),
+        };
+        let all = to.content.listeners.iter().map(|(name, it)| (name.clone(), weights(it)));
+        steps.push(Step::Shift { listeners: Some(to.number), weights: all.collect() });
     }
 
     fn blue_green(&self, to: &Release, steps: &mut Vec<Step>) {
@@ -487,6 +509,13 @@ fn unserve(steps: &mut Vec<Step>, from: &Release, group: &GroupId) {
     }
 }
 
+/// Behind an NLB an instance serves on first.
 fn longest_grace(release: &Release) -> Millis {
-    release.content.services.values().map(|service| service.stop.grace).max().unwrap_or_default()
+    let behind = release.content.behind_nlbs();
+    let drain = Nlb::drain(release.content.rollout.drain);
+    let graces = release.content.services.iter().map(|(name, service)| {
+        let grace = service.stop.grace;
+        if behind.contains(name) { Nlb::gone_within(drain, grace) } else { grace }
+    });
+    graces.max().unwrap_or_default()
 }

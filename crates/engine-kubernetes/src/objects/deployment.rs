@@ -1,6 +1,7 @@
 //! A group as a Deployment, with its environment; a service's disruption budget.
 
 use super::names::{group_name, part_name};
+use super::nlb::{self, Made};
 use super::{GROUP, Kind, Object, labels, pod, selector};
 use k8s_openapi::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
@@ -11,11 +12,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use landfall_model::{Group, GroupId, ServiceName, StackId};
 
-/// The annotation with the drain, in milliseconds, that the pods of a group were made with.
-pub(crate) const DRAIN: &str = "landfall.dev/drain";
-
 /// The Deployment of a group. Its pods never change in place: another release is another group.
-pub(super) fn group(stack: &StackId, id: &GroupId, group: &Group) -> Vec<Object> {
+pub(super) fn group(stack: &StackId, id: &GroupId, group: &Group, made: &Made) -> Vec<Object> {
     let name = group_name(stack, id);
     let mut of_pods = labels::of_group(stack, id);
     of_pods.insert(GROUP.to_owned(), "serves".to_owned());
@@ -26,11 +24,12 @@ pub(super) fn group(stack: &StackId, id: &GroupId, group: &Group) -> Vec<Object>
         service: &group.service,
         command: &group.service.command,
         env: &pod::env_name(stack, id),
-        drain: Some(group.drain),
+        made: Some(made),
     };
     let spec = DeploymentSpec {
         replicas: Some(i32::from(group.replicas)),
         revision_history_limit: Some(1),
+        min_ready_seconds: (!made.balancers.is_empty()).then_some(nlb::SETTLED),
         selector: LabelSelector { match_labels: Some(selected), ..LabelSelector::default() },
         strategy: Some(DeploymentStrategy {
             type_: Some("RollingUpdate".into()),
@@ -46,7 +45,7 @@ pub(super) fn group(stack: &StackId, id: &GroupId, group: &Group) -> Vec<Object>
         ..DeploymentSpec::default()
     };
     let mut metadata = meta(&name, labels::of_group(stack, id));
-    metadata.annotations = Some([(DRAIN.to_owned(), group.drain.0.to_string())].into());
+    metadata.annotations = Some(made.annotations());
     let deployment = Deployment { metadata, spec: Some(spec), status: None };
     let env = pod::environment(&name, labels::of_group(stack, id), &group.service);
     vec![

@@ -20,7 +20,7 @@ pub(super) fn job(stack: &StackId, id: &JobId, job: &Job) -> Vec<Object> {
         service: &job.service,
         command: &job.command,
         env: &name,
-        drain: None,
+        made: None,
     };
     let mut spec = pod::spec(&run);
     spec.restart_policy = Some("Never".into());

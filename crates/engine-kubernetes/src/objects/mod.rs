@@ -4,13 +4,14 @@ mod deployment;
 mod job;
 mod labels;
 mod names;
+mod nlb;
 mod pod;
 mod service;
 
-pub(crate) use deployment::DRAIN;
 pub(crate) use job::JOB;
 pub use labels::{FENCE, GROUP, HASH, MANAGED_BY, RELEASE, SERVICE, STACK, WEIGHTS, selector};
 pub use names::{fence_name, group_name, group_of, job_name, stack_label};
+pub(crate) use nlb::{GATE, Made, is as is_nlb, made};
 pub(crate) use service::LISTENER;
 
 use landfall_model::{Desired, GroupId, ServiceName};
@@ -70,16 +71,26 @@ impl Object {
     }
 }
 
+/// The annotation with the drain, in milliseconds, that the pods of a group were made with.
+pub(crate) const DRAIN: &str = "landfall.dev/drain";
+
 /// Every object of a desired state, in the order in which they are made.
 #[must_use]
 pub fn objects(desired: &Desired) -> Vec<Object> {
+    objects_as(desired, &made(desired))
+}
+
+/// The same, with pods as they were made.
+pub(crate) fn objects_as(desired: &Desired, made: &BTreeMap<GroupId, Made>) -> Vec<Object> {
     let stack = &desired.stack;
     let mut all = Vec::new();
     for (id, group) in &desired.groups {
-        all.extend(deployment::group(stack, id, group));
+        if let Some(made) = made.get(id) {
+            all.extend(deployment::group(stack, id, group, made));
+        }
     }
     for (name, state) in &desired.listeners {
-        all.extend(service::listener(stack, name, state, &ports(desired)));
+        all.extend(service::listener(desired, name, state, made));
     }
     for (id, job) in &desired.jobs {
         all.extend(job::job(stack, id, job));
@@ -89,13 +100,6 @@ pub fn objects(desired: &Desired) -> Vec<Object> {
     }
     all.sort_by(|one, other| (one.kind, &one.name).cmp(&(other.kind, &other.name)));
     all
-}
-
-/// The port of each group.
-fn ports(desired: &Desired) -> BTreeMap<GroupId, u16> {
-    let of =
-        |(id, group): (&GroupId, &landfall_model::Group)| (id.clone(), pod::port(&group.service));
-    desired.groups.iter().map(of).collect()
 }
 
 /// How many instances of each service there are in its largest group.

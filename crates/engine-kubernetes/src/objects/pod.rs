@@ -1,6 +1,7 @@
 //! The pod of a service: what `restricted` Pod Security admits, with health and a calm end.
 
 use super::names::group_name;
+use super::nlb::Made;
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMap, ConfigMapEnvSource, Container, ContainerPort, EnvFromSource, EnvVar,
     HTTPGetAction, Lifecycle, LifecycleHandler, PodSecurityContext, PodSpec, Probe,
@@ -41,8 +42,8 @@ pub(super) struct Run<'a> {
     pub(super) command: &'a [String],
     /// The ConfigMap of its environment.
     pub(super) env: &'a str,
-    /// How long connections may finish; nothing for a hook.
-    pub(super) drain: Option<Millis>,
+    /// How long connections may finish, and what it is behind; nothing for a hook.
+    pub(super) made: Option<&'a Made>,
 }
 
 /// The environment, as an object that never changes.
@@ -65,8 +66,10 @@ pub(super) fn environment(
 
 /// The pod.
 pub(super) fn spec(run: &Run<'_>) -> PodSpec {
-    let Run { stack, group, service, drain, .. } = run;
-    let drained = drain.map_or(0, |drain| seconds(drain).max(LEAST_DRAIN));
+    let Run { stack, group, service, made, .. } = run;
+    let drained = made.map_or(0, |made| seconds(made.drain).max(LEAST_DRAIN));
+    let grace = service.stop.grace;
+    let gone = made.map_or_else(|| seconds(grace), |made| seconds(made.gone_within(grace)));
     let spread = TopologySpreadConstraint {
         max_skew: 1,
         topology_key: "kubernetes.io/hostname".into(),
@@ -83,8 +86,8 @@ pub(super) fn spec(run: &Run<'_>) -> PodSpec {
     };
     PodSpec {
         containers: vec![container(run, drained)],
-        termination_grace_period_seconds: Some(drained + seconds(service.stop.grace)),
-        topology_spread_constraints: drain.map(|_| vec![spread]),
+        termination_grace_period_seconds: Some(gone.max(drained + seconds(grace))),
+        topology_spread_constraints: made.map(|_| vec![spread]),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
         security_context: Some(PodSecurityContext {
@@ -100,7 +103,7 @@ pub(super) fn spec(run: &Run<'_>) -> PodSpec {
 }
 
 fn container(run: &Run<'_>, drained: i64) -> Container {
-    let Run { group, service, command, env, drain, .. } = run;
+    let Run { group, service, command, env, made, .. } = run;
     let port = port(service);
     let variable = |name: &str, value: String| EnvVar {
         name: name.to_owned(),
@@ -126,7 +129,7 @@ fn container(run: &Run<'_>, drained: i64) -> Container {
             config_map_ref: Some(ConfigMapEnvSource { name: (*env).to_owned(), optional: None }),
             ..EnvFromSource::default()
         }]),
-        ports: drain.map(|_| {
+        ports: made.map(|_| {
             vec![ContainerPort {
                 container_port: i32::from(port),
                 name: Some("main".into()),
@@ -134,8 +137,8 @@ fn container(run: &Run<'_>, drained: i64) -> Container {
                 ..ContainerPort::default()
             }]
         }),
-        readiness_probe: drain.and_then(|_| probe(&service.health, port)),
-        lifecycle: drain.map(|_| Lifecycle { pre_stop: Some(sleep), ..Lifecycle::default() }),
+        readiness_probe: made.and_then(|_| probe(&service.health, port)),
+        lifecycle: made.map(|_| Lifecycle { pre_stop: Some(sleep), ..Lifecycle::default() }),
         resources: resources(&service.resources),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
