@@ -4,6 +4,7 @@
 #   eval "$(scripts/stores.sh start)"     install what is missing, start, print the variables
 #   cargo test -p landfall-store
 #   scripts/stores.sh stop
+#   scripts/stores.sh moto                install moto alone, print its folder
 #
 # moto and s3rver speak S3, fake-gcs-server Google Cloud Storage, Azurite Azure blobs. All listen on
 # 127.0.0.1 and keep everything in memory or below the cache folder. s3rver ignores
@@ -108,6 +109,9 @@ start)
     "start_$server" || say "$server is left out"
   done
   ;;
+moto)
+  install_moto >&2 && echo "$tools/moto"
+  ;;
 stop)
   for server in moto s3rver gcs-xml gcs azure; do
     if alive "$server"; then kill "$(cat "$run/$server.pid")" || true; fi
@@ -115,7 +119,7 @@ stop)
   done
   ;;
 *)
-  sed -n '2,13p' "$0" >&2
+  sed -n '2,14p' "$0" >&2
   exit 2
   ;;
 esac

@@ -2,16 +2,16 @@
 
 use crate::certificates::Certificates;
 use crate::edge::Edges;
+use crate::ground::{Ground, Host};
 use crate::keys::{self, KeysError};
 use crate::materials::HostMaterials;
 use crate::points::FolderPoints;
 use crate::stack::Stack;
 use crate::{Home, clock, durable, metrics, server};
-use landfall_engine::{EngineError, Materials};
+use landfall_engine::{Engine, EngineError, Materials};
 use landfall_engine_local::{LocalEngine, LocalEngineOptions};
 use landfall_model::{Epoch, StackId, Timestamp};
 use landfall_rollout::Points;
-use landfall_store::seal::TrustedKeys;
 use landfall_store::{Folder, Store, StoreError};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -84,32 +84,49 @@ impl Tasks {
         set.spawn(task);
     }
 
-    fn end(&self) {
+    pub(crate) fn end(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
 }
 
 /// What every part of the agent shares.
 pub(crate) struct Shared {
-    pub(crate) options: Options,
     pub(crate) since: Timestamp,
     pub(crate) store: Arc<Store>,
-    pub(crate) engine: Arc<LocalEngine>,
-    pub(crate) edge: Arc<Edges>,
-    pub(crate) certificates: Arc<Certificates>,
-    materials: Arc<HostMaterials>,
-    pub(crate) epoch: Epoch,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) materials: Arc<dyn Materials>,
+    pub(crate) ground: Ground,
     pub(crate) points: Option<Arc<dyn Points>>,
     pub(crate) tasks: Tasks,
     pub(crate) stop: Notify,
-    pub(crate) metrics: OnceLock<SocketAddr>,
-    uploads: AtomicU64,
+    /// Where blobs are received.
+    pub(crate) uploads: PathBuf,
+    uploaded: AtomicU64,
     stacks: Mutex<BTreeMap<StackId, Arc<Stack>>>,
 }
 
 impl Shared {
-    pub(crate) fn materials(&self) -> Arc<dyn Materials> {
-        Arc::clone(&self.materials) as _
+    pub(crate) fn new(
+        store: Arc<Store>,
+        engine: Arc<dyn Engine>,
+        materials: Arc<dyn Materials>,
+        ground: Ground,
+        points: Option<Arc<dyn Points>>,
+        uploads: PathBuf,
+    ) -> Self {
+        Self {
+            since: clock::now(),
+            store,
+            engine,
+            materials,
+            ground,
+            points,
+            tasks: Tasks::default(),
+            stop: Notify::new(),
+            uploads,
+            uploaded: AtomicU64::new(0),
+            stacks: Mutex::default(),
+        }
     }
 
     fn map(&self) -> MutexGuard<'_, BTreeMap<StackId, Arc<Stack>>> {
@@ -133,15 +150,11 @@ impl Shared {
 
     /// A number for the next upload's file.
     pub(crate) fn upload(&self) -> u64 {
-        self.uploads.fetch_add(1, Ordering::Relaxed)
+        self.uploaded.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(crate) fn forget(&self, id: &StackId) {
         self.map().remove(id);
-    }
-
-    pub(crate) fn trusted(&self) -> Result<TrustedKeys, KeysError> {
-        keys::load(&self.options.home)
     }
 }
 
@@ -169,39 +182,32 @@ pub async fn serve(options: Options) -> Result<(), AgentError> {
     let engine_options = engine_options(&options, Arc::clone(&materials) as _);
     let engine = LocalEngine::open(engine_options, Arc::clone(&edge) as _).await?;
     let points = FolderPoints::from_environment().map(|points| Arc::new(points) as _);
-    let shared = Arc::new(Shared {
-        since: clock::now(),
-        store,
-        engine,
-        edge,
+    let host = Host {
+        home: home.clone(),
+        edge: Arc::clone(&edge),
         certificates,
-        materials,
         epoch,
-        points,
-        tasks: Tasks::default(),
-        stop: Notify::new(),
         metrics: OnceLock::new(),
-        uploads: AtomicU64::new(0),
-        stacks: Mutex::default(),
-        options,
-    });
+    };
+    let local = Arc::clone(&engine);
+    let ground = Ground::Host(Box::new(host));
+    let shared = Arc::new(Shared::new(store, engine, materials, ground, points, home.uploads()));
     for id in shared.store.stacks().await? {
         shared.stack_or_new(&id).recover().await;
     }
-    let expected = shared.engine.stacks();
-    let edge = Arc::clone(&shared.edge);
+    let expected = local.stacks();
     shared.tasks.spawn(async move {
         edge.release(&expected).await;
         edge.watch().await;
     });
-    if let Some(address) = shared.options.metrics {
+    if let Some(address) = options.metrics {
         metrics::serve(&shared, address).await;
     }
     let listener = listen(&home)?;
     tracing::info!(%epoch, home = %text, "the agent is ready");
     until_stopped(&shared, listener).await;
     shared.tasks.end();
-    shared.engine.shutdown().await;
+    local.shutdown().await;
     let _ = std::fs::remove_file(home.socket());
     Ok(())
 }

@@ -3,33 +3,28 @@
 use crate::agent::Shared;
 use crate::server::{known, store_failure};
 use crate::stack::{Stack, Wanted, summary};
-use crate::{history, keys, status};
-use landfall_engine::Engine;
-use landfall_model::{ExitCode, Measured, Severity, StackId, Summary, Verb};
+use crate::{history, status};
+use landfall_model::{ExitCode, Severity, StackId, Summary, Verb};
 use landfall_protocol::agent::{Apply, Failure, Reply};
 use landfall_rollout::{Command, Phase};
 use landfall_store::seal::{SealedRelease, SignatureError};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-fn verified(shared: &Shared, apply: &Apply) -> Result<SealedRelease, Failure> {
+async fn verified(shared: &Shared, apply: &Apply) -> Result<SealedRelease, Failure> {
     let integrity = |message: String| Failure::new(ExitCode::Integrity, message);
     let signature = apply.signature.parse().map_err(|error| integrity(format!("{error}")))?;
     let bytes = apply.release.clone().into_bytes().into();
     let sealed = SealedRelease::parse(bytes, Some(signature))
         .map_err(|error| integrity(error.to_string()))?;
-    let trusted = shared.trusted().map_err(|error| integrity(keys_text(&error)))?;
+    let trusted = shared.ground.trusted().await?;
     trusted.verify(&sealed).map_err(|error: SignatureError| {
         integrity(error.to_string()).help(format!(
             "the keys that may deploy here are listed in {}",
-            shared.options.home.trusted_keys().display()
+            shared.ground.keys_place()
         ))
     })?;
     Ok(sealed)
-}
-
-fn keys_text(error: &keys::KeysError) -> String {
-    crate::stack::chain(error)
 }
 
 pub(crate) async fn apply(
@@ -77,24 +72,39 @@ impl Begun {
 
 /// Checks and seals the release and begins its run, or finds the run it asks for.
 async fn begin_apply(shared: &Arc<Shared>, apply: Apply) -> Result<Begun, Failure> {
-    let sealed = verified(shared, &apply)?;
+    let sealed = verified(shared, &apply).await?;
     let id = StackId { app: sealed.release.app.clone(), stack: sealed.release.stack.clone() };
     let stack = shared.stack_or_new(&id);
     if let Some(trouble) = stack.trouble() {
         return Err(Failure::new(ExitCode::Integrity, format!("{id}: {trouble}")));
     }
     let _accepting = stack.accept().await;
+    stack.rule().await?;
     if let Some(begun) = join(&stack, &apply) {
         return Ok(begun);
     }
-    free(&stack)?;
-    fresh(shared, &stack, &apply).await?;
+    let begun = seal_and_start(shared, &stack, sealed, apply).await;
+    if begun.is_err() && stack.run().is_none() {
+        stack.abdicate().await;
+    }
+    begun
+}
+
+async fn seal_and_start(
+    shared: &Arc<Shared>,
+    stack: &Arc<Stack>,
+    sealed: SealedRelease,
+    apply: Apply,
+) -> Result<Begun, Failure> {
+    free(stack)?;
+    fresh(shared, stack, &apply).await?;
+    let id = &stack.id;
     for digest in sealed.release.content.blobs() {
         if !shared.store.has_blob(&digest).await.map_err(store_failure)? {
             return Err(Failure::new(ExitCode::NotFound, format!("the blob {digest} is not here")));
         }
     }
-    for finding in shared.engine.check(&id, &sealed.release.content).await {
+    for finding in shared.engine.check(id, &sealed.release.content).await {
         if finding.severity == Severity::Error {
             let mut failure = Failure::new(ExitCode::Usage, finding.message);
             failure.help = finding.help;
@@ -123,8 +133,7 @@ fn join(stack: &Stack, apply: &Apply) -> Option<Begun> {
     if let Some(run) = stack.run() {
         return same_key.then_some(Begun::Run(run));
     }
-    (same_key && last.state.ended().is_some())
-        .then(|| Begun::Done(Box::new(summary(&last, Measured::default()))))
+    (same_key && last.state.ended().is_some()).then(|| Begun::Done(Box::new(summary(&last, None))))
 }
 
 /// Nobody else changes the stack.
@@ -185,8 +194,10 @@ pub(crate) async fn down(
 
 async fn begin_down(stack: &Arc<Stack>, by: String) -> Result<Begun, Failure> {
     let _accepting = stack.accept().await;
+    stack.rule().await?;
     free(stack)?;
     if stack.serving().is_none() {
+        stack.abdicate().await;
         let mut summary = Summary::new(ExitCode::Done, None);
         summary.message = Some("nothing runs".into());
         return Ok(Begun::Done(Box::new(summary)));
@@ -195,19 +206,26 @@ async fn begin_down(stack: &Arc<Stack>, by: String) -> Result<Begun, Failure> {
     stack.start(wanted).await.map(Begun::Run)
 }
 
+/// On a cluster, drives what nobody drives any more.
+async fn go_on(stack: &Arc<Stack>) -> Result<(), Failure> {
+    let open = stack.last().is_some_and(|last| last.state.ended().is_none());
+    if open && stack.run().is_none() { stack.rule().await } else { Ok(()) }
+}
+
 pub(crate) async fn attach(
     shared: &Arc<Shared>,
     id: &StackId,
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     let stack = known(shared, id)?;
+    go_on(&stack).await?;
     match stack.told() {
         Some(run) => run.follow(replies).await,
         None => {
             let last = stack.last().ok_or_else(|| {
                 Failure::new(ExitCode::NotFound, format!("{id} was never changed here"))
             })?;
-            let summary = summary(&last, Measured::default());
+            let summary = summary(&last, None);
             let _ = replies.send(Reply::Summary(Box::new(summary))).await;
         }
     }
@@ -220,6 +238,7 @@ pub(crate) async fn cancel(
     why: String,
 ) -> Result<Reply, Failure> {
     let stack = known(shared, id)?;
+    go_on(&stack).await?;
     let Some(run) = stack.run() else {
         return Err(Failure::new(ExitCode::NotFound, format!("nothing of {id} is in progress")));
     };
@@ -237,6 +256,7 @@ pub(crate) async fn resume(
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     let stack = known(shared, id)?;
+    go_on(&stack).await?;
     let waiting = stack.last().and_then(|last| match last.state.phase {
         Phase::Operator { job, .. } => Some(job),
         _ => None,
@@ -266,13 +286,16 @@ pub(crate) async fn resume(
 pub(crate) async fn purge(shared: &Arc<Shared>, id: &StackId) -> Result<Reply, Failure> {
     let stack = known(shared, id)?;
     let _accepting = stack.accept().await;
+    stack.rule().await?;
     free(&stack)?;
     if stack.serving().is_some() {
+        stack.abdicate().await;
         return Err(
             Failure::new(ExitCode::Usage, format!("{id} still runs")).help("`landfall down` first")
         );
     }
     history::purge(shared, id).await?;
+    stack.abdicate().await;
     shared.forget(id);
     Ok(Reply::End)
 }

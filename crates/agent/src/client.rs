@@ -54,7 +54,7 @@ pub async fn connect(home: &Home) -> Result<Connection, Failure> {
     greet(stream).await
 }
 
-async fn greet(stream: UnixStream) -> Result<Connection, Failure> {
+pub(crate) async fn greet(stream: UnixStream) -> Result<Connection, Failure> {
     let (mut input, mut output) = stream.into_split();
     let greeting = async {
         frame::write_json(&mut output, &Hello::ours()).await?;

@@ -2,7 +2,7 @@
 
 use crate::agent::Shared;
 use crate::clock;
-use landfall_engine::Engine;
+use crate::ground::Host;
 use landfall_model::{Finding, Severity};
 use landfall_protocol::agent::Doctor;
 use std::path::Path;
@@ -12,10 +12,10 @@ fn finding(severity: Severity, code: &str, message: String, help: &str) -> Findi
     Finding { severity, code: code.to_owned(), message, help }
 }
 
-pub(crate) async fn look(shared: &Shared) -> Doctor {
+pub(crate) async fn look(shared: &Shared, host: &Host) -> Doctor {
     let began = clock::now();
     let mut findings = Vec::new();
-    let edge = shared.edge.state().await;
+    let edge = host.edge.state().await;
     if edge.is_some_and(|(_, answers)| !answers) {
         findings.push(finding(
             Severity::Error,
@@ -61,8 +61,8 @@ pub(crate) async fn look(shared: &Shared) -> Doctor {
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),
         since: shared.since,
-        home: shared.options.home.path().display().to_string(),
-        metrics: shared.metrics.get().copied(),
+        home: host.home.path().display().to_string(),
+        metrics: host.metrics.get().copied(),
         edge,
         unit,
         took: clock::now().since(began),

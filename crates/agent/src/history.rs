@@ -111,6 +111,7 @@ pub(crate) async fn prune(
 ) -> Result<Reply, Failure> {
     let stack = known(shared, id)?;
     let _accepting = stack.accept().await;
+    stack.rule().await?;
     let mut needed = BTreeSet::new();
     needed.extend(stack.serving().map(|it| it.release.number));
     if let Some(last) = stack.last() {
@@ -119,8 +120,11 @@ pub(crate) async fn prune(
             needed.extend(last.from);
         }
     }
-    let pruned =
-        shared.store.prune(id, keep.max(1), &needed, dry_run).await.map_err(store_failure)?;
+    let pruned = shared.store.prune(id, keep.max(1), &needed, dry_run).await;
+    if stack.run().is_none() {
+        stack.abdicate().await;
+    }
+    let pruned = pruned.map_err(store_failure)?;
     Ok(Reply::Pruned {
         releases: pruned.releases,
         blobs: pruned.blobs + pruned.retired,
@@ -137,6 +141,5 @@ pub(crate) async fn purge(shared: &Arc<Shared>, id: &StackId) -> Result<(), Fail
             format!("the history is gone, and not all else: {error}"),
         )
     };
-    shared.engine.forget(id).await.map_err(failed)?;
-    shared.engine.remove_volumes(id).await.map_err(failed)
+    shared.engine.forget(id).await.map_err(failed)
 }

@@ -1,7 +1,6 @@
 //! The agent's and the edge's counters in Prometheus's text format, on a local address.
 
 use crate::agent::Shared;
-use landfall_engine::Engine;
 use landfall_model::{Measured, StackId};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -27,7 +26,9 @@ pub(crate) async fn serve(shared: &Arc<Shared>, address: SocketAddr) {
         }
     };
     if let Ok(address) = listener.local_addr() {
-        let _ = shared.metrics.set(address);
+        if let Ok(host) = shared.ground.host() {
+            let _ = host.metrics.set(address);
+        }
         tracing::info!(%address, "metrics");
     }
     let shared = Arc::clone(shared);
@@ -174,7 +175,11 @@ async fn text(shared: &Shared) -> String {
         ),
         &of(|it| it.unavailable),
     );
-    let edge = u64::from(shared.edge.state().await.is_some_and(|(_, answers)| answers));
+    let edge = match shared.ground.host() {
+        Ok(host) => host.edge.state().await.is_some_and(|(_, answers)| answers),
+        Err(_) => false,
+    };
+    let edge = u64::from(edge);
     let _ = writeln!(
         text,
         "# HELP landfall_edge_up 1 when the edge answers.\n# TYPE landfall_edge_up gauge\nlandfall_edge_up {edge}"

@@ -2,8 +2,8 @@
 
 use crate::agent::Shared;
 use crate::stack::Stack;
-use crate::{changes, doctor, history, status, streams, verify};
-use landfall_engine::{Engine, ExecRequest, LogQuery};
+use crate::{changes, doctor, history, objects, status, streams, verify};
+use landfall_engine::{ExecRequest, LogQuery};
 use landfall_model::{Content, ExitCode, Finding, StackId};
 use landfall_protocol::Hello;
 use landfall_protocol::agent::{Base, Failure, Reply, Request};
@@ -44,7 +44,7 @@ fn allowed(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == owner || peer.uid() == 0)
 }
 
-async fn converse(shared: &Arc<Shared>, stream: UnixStream) -> Result<(), FrameError> {
+pub(crate) async fn converse(shared: &Arc<Shared>, stream: UnixStream) -> Result<(), FrameError> {
     let allowed = allowed(&stream);
     let (mut input, mut output) = stream.into_split();
     if !allowed {
@@ -120,7 +120,15 @@ async fn handle(
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     let reply = match request {
-        Request::Status { stack } => Reply::Status { stacks: status::all(shared, stack.as_ref()) },
+        Request::Status { stack } => {
+            if shared.ground.cluster().is_some() {
+                // It has only begun to look.
+                for stack in shared.stacks() {
+                    verify::settled(shared, &stack).await;
+                }
+            }
+            Reply::Status { stacks: status::all(shared, stack.as_ref()) }
+        }
         Request::Base { stack } => Reply::Base(Box::new(base(shared, &stack).await?)),
         Request::History { stack, before, limit } => {
             history::page(shared, &stack, before, limit).await?
@@ -128,6 +136,9 @@ async fn handle(
         Request::Show { stack, number } => history::show(shared, &stack, number).await?,
         Request::Check { stack, content } => {
             Reply::Findings { findings: check(shared, &stack, &content).await }
+        }
+        Request::Objects { stack, content, live } => {
+            objects::objects(shared, &stack, content, live).await?
         }
         Request::Missing { digests } => {
             let mut missing = Vec::new();
@@ -155,25 +166,28 @@ async fn handle(
         }
         Request::Purge { stack } => changes::purge(shared, &stack).await?,
         Request::ImportCertificate { stack, name, chain_pem, key_pem } => {
-            let certificate = shared.certificates.import(&stack, &name, &chain_pem, &key_pem.0)?;
+            let certificate =
+                shared.ground.host()?.certificates.import(&stack, &name, &chain_pem, &key_pem.0)?;
             Reply::Certificate { certificate, findings: Vec::new() }
         }
         Request::IssueCertificate { stack, name, names } => {
-            let certificate = shared.certificates.issue(&stack, &name, &names)?;
+            let certificate = shared.ground.host()?.certificates.issue(&stack, &name, &names)?;
             Reply::Certificate { certificate, findings: Vec::new() }
         }
         Request::Certificates { stack } => {
-            Reply::Certificates { certificates: shared.certificates.all(&stack) }
+            Reply::Certificates { certificates: shared.ground.host()?.certificates.all(&stack) }
         }
         Request::Authority => {
-            let authority = shared.certificates.authority();
+            let authority = shared.ground.host()?.certificates.authority();
             let pem = authority
                 .certificate()
                 .map_err(|error| Failure::new(ExitCode::Unexpected, error.to_string()))?;
             let path = authority.certificate_file().display().to_string();
             Reply::Authority { pem, path }
         }
-        Request::Doctor => Reply::Doctor(Box::new(doctor::look(shared).await)),
+        Request::Doctor => {
+            Reply::Doctor(Box::new(doctor::look(shared, shared.ground.host()?).await))
+        }
         Request::Stop => {
             shared.stop.notify_one();
             Reply::End
@@ -200,7 +214,7 @@ pub(crate) fn store_failure(error: StoreError) -> Failure {
 /// What stands in the way of a content on this host.
 async fn check(shared: &Shared, id: &StackId, content: &Content) -> Vec<Finding> {
     let mut found = shared.engine.check(id, content).await;
-    found.extend(shared.edge.check(id, content).await);
+    found.extend(shared.ground.check(id, content).await);
     found
 }
 
@@ -229,6 +243,6 @@ async fn base(shared: &Arc<Shared>, id: &StackId) -> Result<Base, Failure> {
         serving_release: serving.map(|it| String::from_utf8_lossy(&it.bytes).into_owned()),
         run: stack.as_ref().and_then(|stack| status::run(stack)),
         idempotency_key: stack.as_ref().and_then(|it| it.last()).and_then(|it| it.idempotency_key),
-        certificates: shared.certificates.newest(id),
+        certificates: shared.ground.newest_certificates(id),
     })
 }

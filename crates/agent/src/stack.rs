@@ -2,11 +2,12 @@
 
 use crate::agent::Shared;
 use crate::clock;
+use crate::ground::Ground;
+use crate::reign::Reign;
 use crate::run::Run;
-use landfall_engine::Engine;
 use landfall_model::{
-    ExitCode, Fence, Level, Measured, Outcome, ReleaseNumber, Revision, RunId, Sequence, StackId,
-    Summary, Timestamp, Verb,
+    Epoch, ExitCode, Fence, Level, Measured, Outcome, ReleaseNumber, Revision, RunId, Sequence,
+    StackId, Summary, Timestamp, Verb,
 };
 use landfall_protocol::agent::{Failure, ReleaseOutcome};
 use landfall_rollout::{
@@ -38,6 +39,15 @@ struct Inner {
     /// The last run, also when it is over, for those who come late.
     told: Option<Arc<Run>>,
     trouble: Option<String>,
+    /// The lease of a cluster's stack, while this process holds it.
+    reign: Option<Arc<Reign>>,
+}
+
+/// Where the journal says that things stand.
+struct Left {
+    record: Record,
+    from: Option<Arc<SealedRelease>>,
+    to: Option<Arc<SealedRelease>>,
 }
 
 /// What a new run is for.
@@ -91,9 +101,73 @@ impl Stack {
         }
     }
 
+    /// Finds out where things stand, and changes nothing.
+    pub(crate) async fn look_up(&self) {
+        let trouble = self.read_last().await.err();
+        self.inner().trouble = trouble;
+    }
+
+    /// Makes the stack this process's own, as far as its place asks for it: on a host it is already;
+    /// on a cluster the lease is taken, and what a predecessor left unfinished goes on.
+    pub(crate) async fn rule(self: &Arc<Self>) -> Result<(), Failure> {
+        let Some(cluster) = self.shared.ground.cluster() else { return Ok(()) };
+        if self.inner().reign.is_some() {
+            return Ok(());
+        }
+        let lease = cluster.lease(&self.id).await?;
+        self.inner().reign = Some(Reign::begin(lease));
+        // Somebody may have been here between the look and the lease.
+        let left = self.read_last().await;
+        match left {
+            Err(trouble) => {
+                self.abdicate().await;
+                Err(Failure::new(ExitCode::Integrity, format!("{}: {trouble}", self.id)))
+            }
+            Ok(Some(Left { record, from, to })) if record.state.ended().is_none() => {
+                self.spawn(record, from, to);
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// Lets go of the lease.
+    pub(crate) async fn abdicate(&self) {
+        let reign = self.inner().reign.take();
+        if let Some(reign) = reign {
+            reign.end(&self.id).await;
+        }
+    }
+
+    /// Goes on with a run that nobody drives any more, when there is one.
+    pub(crate) async fn adopt(self: &Arc<Self>) {
+        if self.run().is_some() {
+            return;
+        }
+        self.look_up().await;
+        let open = self.last().is_some_and(|last| last.state.ended().is_none());
+        if open && let Err(failure) = self.rule().await {
+            tracing::debug!(stack = %self.id, why = %failure.message, "somebody else drives it");
+        }
+    }
+
     async fn take_up(self: &Arc<Self>) -> Result<(), String> {
+        let Some(Left { record, from, to }) = self.read_last().await? else { return Ok(()) };
+        if record.state.ended().is_none() {
+            self.spawn(record, from, to);
+            return Ok(());
+        }
+        self.record_outcome(&record, None).await;
+        let context = self.context(record.verb, from.as_ref(), to.as_ref());
+        let wanted = desired(&context, &record.state, self.fence(record.sequence));
+        let materials = Arc::clone(&self.shared.materials);
+        self.shared.engine.apply(wanted, materials).await.map_err(|error| error.to_string())
+    }
+
+    /// The journal's last entry with its releases, which are kept at hand.
+    async fn read_last(&self) -> Result<Option<Left>, String> {
         let last = self.shared.store.last_entry(&self.id).await.map_err(|it| it.to_string())?;
-        let Some((_, bytes)) = last else { return Ok(()) };
+        let Some((_, bytes)) = last else { return Ok(None) };
         let record: Record = serde_json::from_slice(&bytes)
             .map_err(|error| format!("the last journal entry is not understood: {error}"))?;
         if record.format > RECORD_FORMAT {
@@ -108,20 +182,11 @@ impl Stack {
             Some(Outcome::Succeeded) => to.clone(),
             _ => from.clone(),
         };
-        {
-            let mut inner = self.inner();
-            inner.last = Some(record.clone());
-            inner.serving = serving;
-        }
-        if record.state.ended().is_none() {
-            self.spawn(record, from, to);
-            return Ok(());
-        }
-        self.record_outcome(&record, Measured::default()).await;
-        let context = self.context(record.verb, from.as_ref(), to.as_ref());
-        let wanted = desired(&context, &record.state, self.fence(record.sequence));
-        let materials = self.shared.materials();
-        self.shared.engine.apply(wanted, materials).await.map_err(|error| error.to_string())
+        let mut inner = self.inner();
+        inner.last = Some(record.clone());
+        inner.serving = serving;
+        drop(inner);
+        Ok(Some(Left { record, from, to }))
     }
 
     async fn release(
@@ -137,7 +202,20 @@ impl Stack {
     }
 
     fn fence(&self, sequence: Sequence) -> Fence {
-        Fence { epoch: self.shared.epoch, revision: Revision(sequence.0) }
+        Fence { epoch: self.epoch(), revision: Revision(sequence.0) }
+    }
+
+    /// The reign in which this stack is written; on a cluster that nobody here rules, the last
+    /// writer's.
+    pub(crate) fn epoch(&self) -> Epoch {
+        match &self.shared.ground {
+            Ground::Host(host) => host.epoch,
+            Ground::Cluster(_) => {
+                let inner = self.inner();
+                let own = inner.reign.as_ref().map(|reign| reign.epoch);
+                own.or_else(|| inner.last.as_ref().map(|last| last.epoch)).unwrap_or_default()
+            }
+        }
     }
 
     fn context(
@@ -166,7 +244,7 @@ impl Stack {
         let record = Record {
             format: RECORD_FORMAT,
             sequence,
-            epoch: self.shared.epoch,
+            epoch: self.epoch(),
             at: now,
             run: RunId(format!("{}.{}.{sequence}", self.id, wanted.verb)),
             verb: wanted.verb,
@@ -213,9 +291,9 @@ impl Stack {
         Drive {
             context,
             store: Arc::clone(&self.shared.store),
-            engine: Arc::clone(&self.shared.engine) as _,
-            materials: self.shared.materials(),
-            epoch: self.shared.epoch,
+            engine: Arc::clone(&self.shared.engine),
+            materials: Arc::clone(&self.shared.materials),
+            epoch: self.epoch(),
             clock: Arc::new(clock::now),
             points: self.shared.points.clone().unwrap_or_else(|| Arc::new(NoPoints)),
             told: Arc::new(move |it| told.tell(it)),
@@ -298,8 +376,10 @@ impl Stack {
     ) {
         let summary = match ended {
             Ok(record) => {
-                let measured =
-                    self.shared.engine.watch(&self.id).borrow().measured.since(&record.counted);
+                let counts = self.shared.engine.capabilities().counts_requests;
+                let measured = counts.then(|| {
+                    self.shared.engine.watch(&self.id).borrow().measured.since(&record.counted)
+                });
                 self.record_outcome(&record, measured).await;
                 let mut inner = self.inner();
                 inner.serving = match record.state.ended() {
@@ -319,11 +399,13 @@ impl Stack {
                 summary
             }
         };
+        // Whoever listens may end this process once it knows.
+        self.abdicate().await;
         run.conclude(Some(summary));
     }
 
     /// How a release's rollout ended, next to the release. Writing it twice changes nothing.
-    async fn record_outcome(&self, record: &Record, measured: Measured) {
+    async fn record_outcome(&self, record: &Record, measured: Option<Measured>) {
         let (Some(number), Some(outcome)) = (record.to, record.state.ended()) else { return };
         let why = match &record.state.phase {
             Phase::Ended { why, .. } => why.clone(),
@@ -353,7 +435,7 @@ impl Stack {
 }
 
 /// The summary of a run that is over.
-pub(crate) fn summary(record: &Record, measured: Measured) -> Summary {
+pub(crate) fn summary(record: &Record, measured: Option<Measured>) -> Summary {
     let code = record.state.ended().map_or(ExitCode::Unknown, Outcome::exit_code);
     let mut summary = Summary::new(code, record.serving());
     summary.release = record.to;

@@ -3,7 +3,6 @@
 use crate::address;
 use crate::agent::Shared;
 use crate::stack::{Stack, since};
-use landfall_engine::Engine;
 use landfall_model::{Observed, StackId};
 use landfall_protocol::agent::{ListenerStatus, RunStatus, Serving, StackStatus};
 use landfall_rollout::Phase;
@@ -48,8 +47,10 @@ fn one(shared: &Shared, stack: &Stack) -> StackStatus {
 
 /// The run in progress.
 pub(crate) fn run(stack: &Stack) -> Option<RunStatus> {
-    stack.run()?;
     let record = stack.last()?;
+    if record.state.ended().is_some() {
+        return None;
+    }
     Some(RunStatus {
         run: record.run.clone(),
         verb: record.verb,
@@ -75,6 +76,7 @@ fn listeners(serving: &SealedRelease, observed: &Observed) -> Vec<ListenerStatus
             ListenerStatus {
                 name: name.clone(),
                 listen: listener.listen,
+                reached: observed.reached.get(name).cloned(),
                 protocol: listener.protocol,
                 url: address::url(listener, certificate.map(|(_, it)| it)),
                 weights: observed.traffic.get(name).cloned().unwrap_or_default(),

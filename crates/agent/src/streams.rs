@@ -4,7 +4,7 @@ use crate::agent::Shared;
 use crate::server::{known, store_failure, within};
 use crate::stack::Stack;
 use futures::StreamExt;
-use landfall_engine::{Engine, EngineError, ExecRequest, LogQuery, SessionOutput};
+use landfall_engine::{EngineError, ExecRequest, LogQuery, SessionOutput};
 use landfall_model::{ExitCode, ServiceName};
 use landfall_protocol::agent::{Failure, Reply};
 use landfall_protocol::frame::{self, Frame, FrameError};
@@ -22,7 +22,7 @@ pub(crate) async fn put_blob(
     input: &mut OwnedReadHalf,
 ) -> Result<Reply, FrameError> {
     use tokio::io::AsyncWriteExt;
-    let folder = shared.options.home.uploads();
+    let folder = shared.uploads.clone();
     crate::durable::private_folder(&folder)?;
     let file = folder.join(format!("{}.{}", digest.hex(), shared.upload()));
     let mut output = tokio::fs::File::create(&file).await?;

@@ -3,13 +3,15 @@
 use crate::agent::Shared;
 use crate::server::known;
 use crate::{clock, stack::Stack};
-use landfall_engine::Engine;
-use landfall_model::{Content, Fence, ListenerName, Observed, Revision, StackId, Timestamp};
+use landfall_model::{
+    Content, Fence, GroupId, ListenerName, Observed, Revision, StackId, Timestamp,
+};
 use landfall_protocol::agent::{Check, Failure, Reply};
 use landfall_rollout::{Record, State};
 use landfall_store::seal::digest_of;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +30,7 @@ pub(crate) async fn verify(shared: &Arc<Shared>, id: &StackId) -> Result<Reply, 
     };
     let content = &serving.release.content;
     let mut checks = instances(&observed);
-    checks.push(drift(shared, &stack, &observed));
+    checks.push(drift(&stack, &observed));
     for name in content.listeners.keys() {
         checks.push(listener(content, name, &observed).await);
     }
@@ -38,11 +40,11 @@ pub(crate) async fn verify(shared: &Arc<Shared>, id: &StackId) -> Result<Reply, 
 
 /// What the engine sees, once it has come as far as the journal: for a moment after a change, and
 /// after the agent's own start, it is on its way there.
-async fn settled(shared: &Shared, stack: &Stack) -> Observed {
+pub(crate) async fn settled(shared: &Shared, stack: &Stack) -> Observed {
     let mut reports = shared.engine.watch(&stack.id);
     let arrived = |report: &Observed| {
         stack.last().is_none_or(|last| {
-            report.accepted >= fence(shared, &last) && report.traffic == last.state.shape.weights
+            report.accepted >= fence(stack, &last) && report.traffic == last.state.shape.weights
         })
     };
     let arrives = async { reports.wait_for(arrived).await.map(|report| report.clone()) };
@@ -52,8 +54,8 @@ async fn settled(shared: &Shared, stack: &Stack) -> Observed {
     }
 }
 
-fn fence(shared: &Shared, last: &Record) -> Fence {
-    Fence { epoch: shared.epoch, revision: Revision(last.sequence.0) }
+fn fence(stack: &Stack, last: &Record) -> Fence {
+    Fence { epoch: stack.epoch(), revision: Revision(last.sequence.0) }
 }
 
 fn instances(observed: &Observed) -> Vec<Check> {
@@ -72,12 +74,12 @@ fn instances(observed: &Observed) -> Vec<Check> {
 }
 
 /// What was told is what is in force.
-fn drift(shared: &Shared, stack: &Stack, observed: &Observed) -> Check {
+fn drift(stack: &Stack, observed: &Observed) -> Check {
     let name = "drift".to_owned();
     let Some(last) = stack.last() else {
         return Check { name, good: false, message: "there is no journal".into() };
     };
-    let fence = fence(shared, &last);
+    let fence = fence(stack, &last);
     let State { shape, .. } = &last.state;
     let message = if observed.accepted != fence {
         Some(format!("the engine is at {}, the journal at {fence}", observed.accepted))
@@ -103,6 +105,10 @@ async fn listener(content: &Content, name: &ListenerName, observed: &Observed) -
     let Some(listener) = content.listeners.get(name) else { return bad("unknown".into()) };
     if !observed.traffic.contains_key(name) {
         return bad("it is not open".into());
+    }
+    let elsewhere = observed.reached.get(name);
+    if let Some(words) = elsewhere.filter(|_| listener.balancer.is_some()) {
+        return on_a_cluster(title, words, observed.traffic.get(name)).await;
     }
     let address = reachable(listener.listen);
     let connect = tokio::time::timeout(PATIENCE, tokio::net::TcpStream::connect(address)).await;
@@ -131,6 +137,25 @@ async fn listener(content: &Content, name: &ListenerName, observed: &Observed) -
         (Ok(Err(error)), _) => bad(format!("{address}: the handshake failed: {error}")),
         (Err(_), _) => bad(format!("{address}: the handshake takes too long")),
     }
+}
+
+/// A listener of a cluster: it takes traffic to somebody, and where it has an address for this
+/// machine it answers there.
+async fn on_a_cluster(name: String, words: &str, shares: Option<&BTreeMap<GroupId, u16>>) -> Check {
+    if shares.is_none_or(BTreeMap::is_empty) {
+        let message = format!("{words}: no instance gets its traffic");
+        return Check { name, good: false, message };
+    }
+    if words.contains(' ') {
+        return Check { name, good: true, message: words.to_owned() };
+    }
+    let connect = tokio::time::timeout(PATIENCE, tokio::net::TcpStream::connect(words)).await;
+    let (good, message) = match connect {
+        Ok(Ok(_)) => (true, format!("{words} answers")),
+        Ok(Err(error)) => (false, format!("{words}: {error}")),
+        Err(_) => (false, format!("{words} does not answer")),
+    };
+    Check { name, good, message }
 }
 
 /// The address on which this machine reaches its own listener.

@@ -148,13 +148,17 @@ pub enum Command {
     },
     /// Show what differs between two releases
     #[command(
-        after_help = "Examples:\n  landfall diff 1 2\n  landfall diff 3 --stack prod     # 3 against the one that serves"
+        after_help = "Examples:\n  landfall diff 1 2\n  landfall diff 3 --stack prod     # 3 against the one that serves\n  landfall diff --live             # what serves against the cluster"
     )]
     Diff {
         /// The older one
-        from: String,
+        #[arg(required_unless_present = "live")]
+        from: Option<String>,
         /// The newer one; the one that serves when it is left out
         to: Option<String>,
+        /// What was written for the release that serves, against what stands in the cluster
+        #[arg(long, conflicts_with_all = ["from", "to"])]
+        live: bool,
         #[command(flatten)]
         stack: StackOption,
     },
@@ -249,6 +253,17 @@ pub enum Command {
         #[arg(long)]
         purge: bool,
     },
+    /// Prepare a cluster's namespace for a stack: the namespace, an account, its rights, the keys
+    #[command(
+        after_help = "Examples:\n  landfall setup prod\n\nIt may be run again at any time. What it makes, `landfall export rbac` prints."
+    )]
+    Setup {
+        #[command(flatten)]
+        stack: StackArgument,
+    },
+    /// Print what other tools take: rights, manifests, the agent for a cluster
+    #[command(subcommand)]
+    Export(ExportCommand),
     /// Remove old releases and what only they need
     #[command(
         after_help = "Examples:\n  landfall prune --dry-run\n  landfall prune prod --keep 30 --yes"
@@ -289,6 +304,16 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print a token for a cluster of EKS, as its kubeconfigs ask for
+    #[command(hide = true)]
+    EksToken {
+        #[arg(long)]
+        cluster_name: String,
+        #[arg(long)]
+        region: Option<String>,
+        #[arg(long)]
+        profile: Option<String>,
+    },
     /// Print the reference in Markdown
     #[command(hide = true)]
     Reference,
@@ -320,6 +345,9 @@ pub struct RunArguments {
     /// The file of the key that signs the release; the owner's when it is not given
     #[arg(long, value_name = "FILE", env = "LANDFALL_SIGNING_KEY")]
     pub signing_key: Option<PathBuf>,
+    /// Take over fields of a cluster's objects that another tool says it owns
+    #[arg(long)]
+    pub take_ownership: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -331,7 +359,7 @@ pub struct UpArguments {
     /// Apply this saved plan, exactly
     #[arg(long, value_name = "PLAN", conflicts_with = "set")]
     pub plan: Option<PathBuf>,
-    /// Try again what failed or was rolled back
+    /// Try again what failed or was rolled back; on a cluster, also write again what serves
     #[arg(long)]
     pub again: bool,
     /// Fail with 7 when there are changes, and change nothing
@@ -339,6 +367,38 @@ pub struct UpArguments {
     pub expect_no_changes: bool,
     #[command(flatten)]
     pub run: RunArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ExportCommand {
+    /// The account for pipelines, with the least rights that work
+    #[command(after_help = "Examples:\n  landfall export rbac prod | kubectl apply -f -")]
+    Rbac {
+        #[command(flatten)]
+        stack: StackArgument,
+    },
+    /// The objects of a release, for GitOps tools
+    #[command(
+        after_help = "Examples:\n  landfall export manifests prod > prod.yaml\n  landfall export manifests prod --release 12"
+    )]
+    Manifests {
+        #[command(flatten)]
+        stack: StackArgument,
+        /// The release; the one that serves when it is left out
+        #[arg(long)]
+        release: Option<String>,
+    },
+    /// A Deployment that goes on with what a client left unfinished
+    #[command(
+        after_help = "Examples:\n  landfall export agent prod --image registry.example/landfall@sha256:… | kubectl apply -f -"
+    )]
+    Agent {
+        #[command(flatten)]
+        stack: StackArgument,
+        /// The image of this program
+        #[arg(long)]
+        image: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -387,5 +447,11 @@ pub enum AgentCommand {
         /// Leave the caller's session first
         #[arg(long, hide = true)]
         session: bool,
+        /// Drive a stack of this cluster, APP/STACK, instead of a host: with the pod's account
+        #[arg(long, value_name = "APP/STACK", conflicts_with = "session")]
+        in_cluster: Option<String>,
+        /// The namespace of the stack; the pod's own when it is left out
+        #[arg(long, requires = "in_cluster")]
+        namespace: Option<String>,
     },
 }

@@ -1,18 +1,23 @@
 //! From the file to a sealed release on its way: what `plan`, `up`, `rollback` and `forward` share.
 
+use crate::acm;
 use crate::arguments::{RunArguments, Values};
 use crate::failure::{Failure, Result, unexpected, usage};
+use crate::images::{self, Images};
 use crate::output::Output;
-use crate::project::{Project, agent, ask, odd};
+use crate::project::Project;
 use crate::signals::Interrupts;
-use landfall_agent::{Home, client, now};
-use landfall_config::{ArtifactSource, CertificateRequest, Resolved, ResolvedService};
+use crate::target::{Target, odd};
+use landfall_agent::{Home, now};
+use landfall_config::{
+    ArtifactSource, CertificateRequest, EngineChoice, Resolved, ResolvedService,
+};
 use landfall_model::{
     Artifact, Bytes, Certificate, CertificateName, CertificateSource, Content, Digest, ExitCode,
-    FORMAT, Finding, Millis, Release, ReleaseNumber, Service, Severity, Source, StackId,
-    Substitution, Summary, Verb,
+    FORMAT, Finding, Millis, Release, ReleaseNumber, Service, ServiceName, Severity, Source,
+    StackId, Substitution, Summary, Verb,
 };
-use landfall_plan::{PLAN_FORMAT, Plan, Transition, changes, findings};
+use landfall_plan::{Objects, PLAN_FORMAT, Plan, Transition, changes, findings, object_changes};
 use landfall_protocol::agent::{Apply, Base, Reply, Request};
 use landfall_store::artifact;
 use landfall_store::seal::{SigningKey, seal};
@@ -28,8 +33,10 @@ const GIT: Duration = Duration::from_secs(5);
 /// Packed artifacts, waiting to be sent.
 pub struct Packed {
     /// Removed at the end.
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     files: BTreeMap<Digest, PathBuf>,
+    /// What a cluster runs.
+    images: Images,
 }
 
 /// A plan and what it takes to carry it out.
@@ -45,8 +52,8 @@ pub struct Prepared {
 }
 
 /// What a plan starts from.
-pub async fn base(output: &Output, stack: &StackId) -> Result<Base> {
-    match ask(output, &Request::Base { stack: stack.clone() }).await? {
+pub async fn base(output: &Output, target: &Target) -> Result<Base> {
+    match target.ask(output, &Request::Base { stack: target.id.clone() }).await? {
         Reply::Base(base) => Ok(*base),
         _ => Err(odd()),
     }
@@ -61,34 +68,83 @@ pub fn serving(base: &Base) -> Result<Option<Release>> {
         .map_err(|error| unexpected("read the release that serves", &error))
 }
 
+/// How closely a plan looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Looking {
+    /// Certificates that are missing are issued, so that the plan is whole.
+    pub issue: bool,
+    /// The objects of a cluster are compared with those of the last release and with what stands
+    /// there.
+    pub live: bool,
+}
+
+/// What becomes of the objects of a cluster, and how they differ from what was written last.
+async fn objects(target: &Target, plan: &mut Plan, output: &Output) -> Result<()> {
+    let next = plan.head.map_or(ReleaseNumber(1), |(number, _)| number.next());
+    let ask = async |content, live| {
+        let request = Request::Objects { stack: target.id.clone(), content, live };
+        match target.ask(output, &request).await? {
+            Reply::Objects { objects, differences, release } => Ok((objects, differences, release)),
+            _ => Err(odd()),
+        }
+    };
+    output.working("comparing with what stands in the cluster");
+    let (standing, drift, serving) = ask(None, true).await?;
+    let (wanted, _, _) = ask(Some((Box::new(plan.content.clone()), next)), false).await?;
+    let old = serving.map(|release| Objects { all: &standing, release });
+    plan.objects = if plan.changes.is_empty() {
+        Vec::new()
+    } else {
+        object_changes(old, Objects { all: &wanted, release: next })
+    };
+    plan.drift = drift;
+    Ok(())
+}
+
 /// Reads, resolves, packs and plans.
 pub async fn prepare(
     project: &Project,
-    stack: &StackId,
+    target: &Target,
     values: &Values,
-    issue: bool,
+    Looking { issue, live }: Looking,
     output: &Output,
 ) -> Result<Prepared> {
-    let resolved = project.resolve(stack, values, output)?;
-    if resolved.engine == landfall_config::EngineChoice::Kubernetes {
-        return Err(usage(format!(
-            "{stack} is for the engine `kubernetes`, which has no way in yet"
-        )));
+    let stack = &target.id;
+    let mut resolved = project.resolve(stack, values, output)?;
+    let on_cluster = resolved.engine == EngineChoice::Kubernetes;
+    if on_cluster {
+        // A cluster runs images; only where none is named one is made of the artifact.
+        for service in resolved.services.values_mut().filter(|service| service.image.is_some()) {
+            service.artifact = None;
+        }
     }
-    let base = base(output, stack).await?;
-    let certificates = certificates(stack, &resolved, &base, issue, output).await?;
-    let (artifacts, packed) = pack(project, &resolved, output).await?;
+    let base = base(output, target).await?;
+    let certificates = certificates(target, &resolved, &base, issue, output).await?;
+    let (artifacts, mut packed) = pack(project, &resolved, output).await?;
+    if on_cluster {
+        let digest_of = |service: &ResolvedService| {
+            let source = service.artifact.as_ref()?;
+            artifacts.get(&artifact_key(source)).map(|artifact| artifact.digest)
+        };
+        let work = packed.folder.path();
+        packed.images =
+            images::images(target, &resolved, &packed.files, digest_of, work, output).await?;
+        packed.files.clear();
+    }
     let confirm = resolved.confirm;
-    let content = content(resolved, &artifacts, certificates);
+    let content = content(resolved, &artifacts, &packed.images, certificates);
     let mut plan = make_plan(stack, Verb::Up, content, &base)?;
-    plan.findings.extend(check(stack, &plan.content, output).await?);
+    if live && target.is_driven_here() {
+        objects(target, &mut plan, output).await?;
+    }
+    plan.findings.extend(check(target, &plan.content, output).await?);
     Ok(Prepared { plan, base, packed, confirm })
 }
 
 /// What stands in the way on the host.
-async fn check(stack: &StackId, content: &Content, output: &Output) -> Result<Vec<Finding>> {
-    let request = Request::Check { stack: stack.clone(), content: Box::new(content.clone()) };
-    match ask(output, &request).await? {
+async fn check(target: &Target, content: &Content, output: &Output) -> Result<Vec<Finding>> {
+    let request = Request::Check { stack: target.id.clone(), content: Box::new(content.clone()) };
+    match target.ask(output, &request).await? {
         Reply::Findings { findings } => Ok(findings),
         _ => Err(odd()),
     }
@@ -107,6 +163,8 @@ pub fn make_plan(stack: &StackId, verb: Verb, content: Content, base: &Base) -> 
         head: base.head,
         serving: base.serving,
         changes: changes(from.as_ref().map(|it| &it.content), Some(&content)),
+        objects: Vec::new(),
+        drift: Vec::new(),
         steps: transition.steps(),
         findings: findings(&content, now()),
         content,
@@ -141,7 +199,7 @@ pub fn who() -> String {
 
 /// Chooses a version of each certificate; issues what is local and missing when it may.
 async fn certificates(
-    stack: &StackId,
+    target: &Target,
     resolved: &Resolved,
     base: &Base,
     issue: bool,
@@ -150,7 +208,19 @@ async fn certificates(
     let used: BTreeSet<&CertificateName> =
         resolved.listeners.values().filter_map(|it| it.certificate.as_ref()).collect();
     let mut chosen = BTreeMap::new();
+    let served = serving(base)?;
     for (name, wanted) in resolved.certificates.iter().filter(|(name, _)| used.contains(name)) {
+        if let Some(arn) = &wanted.arn {
+            let served = served.as_ref().and_then(|it| it.content.certificates.get(name));
+            let next = base.head.map_or(1, |(number, _)| number.0 + 1);
+            let version = acm::version(name, arn, wanted, served, next, output).await?;
+            chosen.insert(name.clone(), version);
+            continue;
+        }
+        if target.is_driven_here() {
+            // The finding says what is missing.
+            continue;
+        }
         let newest = base.certificates.get(name).filter(|newest| fits(newest, wanted));
         if let Some(newest) = newest {
             chosen.insert(name.clone(), newest.clone());
@@ -162,8 +232,8 @@ async fn certificates(
         } else if issue {
             let names = wanted.names.clone();
             let request =
-                Request::IssueCertificate { stack: stack.clone(), name: name.clone(), names };
-            let Reply::Certificate { certificate, .. } = ask(output, &request).await? else {
+                Request::IssueCertificate { stack: target.id.clone(), name: name.clone(), names };
+            let Reply::Certificate { certificate, .. } = target.ask(output, &request).await? else {
                 return Err(odd());
             };
             output.note(&format!(
@@ -238,7 +308,7 @@ async fn pack(
         artifacts.insert(key, artifact);
         files.insert(packed.digest, to);
     }
-    Ok((artifacts, Packed { _folder: folder, files }))
+    Ok((artifacts, Packed { folder, files, images: Images::default() }))
 }
 
 /// An error with everything behind it, in one line.
@@ -268,13 +338,18 @@ fn packable(project: &Project, source: &ArtifactSource) -> artifact::ArtifactSou
 fn content(
     resolved: Resolved,
     artifacts: &BTreeMap<String, Artifact>,
+    images: &Images,
     certificates: BTreeMap<CertificateName, Certificate>,
 ) -> Content {
-    let packed = |service: ResolvedService| {
+    let packed = |name: &ServiceName, service: ResolvedService| {
         let packed = |source| artifacts.get(&artifact_key(source)).cloned();
+        let chosen = images.chosen.get(name);
+        // What is in an image is not fetched from the store.
+        let artifact = service.artifact.as_ref().filter(|_| chosen.is_none()).and_then(packed);
         Service {
-            artifact: service.artifact.as_ref().and_then(packed),
-            image: service.image,
+            artifact,
+            image: chosen.map(|chosen| chosen.image.clone()),
+            preloaded: chosen.is_some_and(|chosen| chosen.preloaded),
             port: service.port,
             command: service.command,
             replicas: service.replicas,
@@ -289,7 +364,14 @@ fn content(
     Content {
         options: resolved.options,
         certificates,
-        services: resolved.services.into_iter().map(|(name, it)| (name, packed(it))).collect(),
+        services: resolved
+            .services
+            .into_iter()
+            .map(|(name, it)| {
+                let service = packed(&name, it);
+                (name, service)
+            })
+            .collect(),
         listeners: resolved.listeners,
         hooks: resolved.hooks,
         rollout: resolved.rollout,
@@ -309,15 +391,20 @@ pub fn report(plan: &Plan, output: &Output) -> Result<()> {
 }
 
 /// Sends the blobs that the agent does not have.
-pub async fn send(packed: &Packed, output: &Output) -> Result<()> {
+pub async fn send(target: &Target, packed: &Packed, output: &Output) -> Result<()> {
+    packed.images.push(output).await?;
     let digests: Vec<Digest> = packed.files.keys().copied().collect();
-    let Reply::Missing { digests } = ask(output, &Request::Missing { digests }).await? else {
+    if digests.is_empty() {
+        return Ok(());
+    }
+    let Reply::Missing { digests } = target.ask(output, &Request::Missing { digests }).await?
+    else {
         return Err(odd());
     };
     for digest in digests {
         let Some(file) = packed.files.get(&digest) else { continue };
         output.working(&format!("sending the artifact {}", digest.short()));
-        agent(output).await?.put_blob(digest, file).await?;
+        target.agent(output).await?.put_blob(digest, file).await?;
     }
     Ok(())
 }
@@ -369,14 +456,14 @@ pub struct Wanted {
 
 /// Seals, signs, sends and follows. Ctrl-C cancels, twice leaves.
 pub async fn roll_out(
-    stack: &StackId,
+    target: &Target,
     wanted: Wanted,
     base: &Base,
     run: &RunArguments,
     output: &Output,
 ) -> Result<ExitCode> {
     let number = base.head.map_or(ReleaseNumber(1), |(number, _)| number.next());
-    let mut release = release(stack, number, wanted.content, wanted.source);
+    let mut release = release(&target.id, number, wanted.content, wanted.source);
     release.restores = wanted.restores;
     release.substitutions = wanted.substitutions;
     let key = signing_key(run)?;
@@ -394,12 +481,48 @@ pub async fn roll_out(
         by,
     };
     output.note(&format!("· sealed release {number} ({})", sealed.digest.short()));
-    follow(stack, &Request::Apply(Box::new(apply)), output).await
+    follow(target, &Request::Apply(Box::new(apply)), output).await
+}
+
+/// On a cluster, whoever asks drives, so what a client left when it died goes on before anything
+/// else does.
+///
+/// Says whether there was something, so that the world is another one now.
+pub async fn finish_what_was_left(target: &Target, base: &Base, output: &Output) -> Result<bool> {
+    let Some(run) = base.run.as_ref().filter(|_| target.is_driven_here()) else {
+        return Ok(false);
+    };
+    output.note(&format!(
+        "· the {} by {} did not come to its end; going on with it, unless somebody does",
+        run.verb, run.by
+    ));
+    let request = Request::Resume { stack: target.id.clone(), done: None, hook: None };
+    let summary = watch(target, &request, output).await?;
+    match summary.exit_code {
+        code if code == ExitCode::Unknown.code() => {
+            let message = summary.message.unwrap_or_else(|| "it waits for an answer".into());
+            Err(Failure::new(ExitCode::Unknown, message)
+                .help("`landfall resume --hook NAME=done` or `NAME=again` answers it"))
+        }
+        _ => {
+            output.note(&crate::render::summary(&summary, output));
+            Ok(true)
+        }
+    }
+}
+
+/// What a change starts from, once nothing is in progress that nobody drives.
+pub async fn settled_base(target: &Target, output: &Output) -> Result<Base> {
+    let found = base(output, target).await?;
+    if finish_what_was_left(target, &found, output).await? {
+        return base(output, target).await;
+    }
+    Ok(found)
 }
 
 /// The same request once more, by its key: its run is followed, or its end told again.
 pub async fn repeated(
-    stack: &StackId,
+    target: &Target,
     run: &RunArguments,
     base: &Base,
     output: &Output,
@@ -408,20 +531,24 @@ pub async fn repeated(
         return Ok(None);
     }
     output.note("· this was asked for before, by its idempotency key");
-    follow(stack, &Request::Attach { stack: stack.clone() }, output).await.map(Some)
+    let attach = Request::Attach { stack: target.id.clone() };
+    follow(target, &attach, output).await.map(Some)
 }
 
 /// Asks for something that is answered with events and a summary, follows it, and says how it
 /// ended.
-pub async fn follow(stack: &StackId, request: &Request, output: &Output) -> Result<ExitCode> {
-    Ok(conclude(&watch(stack, request, output).await?, output))
+pub async fn follow(target: &Target, request: &Request, output: &Output) -> Result<ExitCode> {
+    Ok(conclude(&watch(target, request, output).await?, output))
 }
 
 /// Asks for something that is answered with events and a summary, and follows it to its end.
-pub async fn watch(stack: &StackId, request: &Request, output: &Output) -> Result<Summary> {
+pub async fn watch(target: &Target, request: &Request, output: &Output) -> Result<Summary> {
     let mut interrupts = Interrupts::listen();
-    let mut connection = agent(output).await?;
+    let mut connection = target.agent(output).await?;
     connection.ask(request).await?;
+    if target.is_driven_here() {
+        output.working("making sure that nobody else changes it");
+    }
     let mut asked = false;
     loop {
         tokio::select! {
@@ -432,26 +559,35 @@ pub async fn watch(stack: &StackId, request: &Request, output: &Output) -> Resul
             },
             () = interrupts.next() => {
                 if asked {
-                    return Err(Failure::new(
-                        ExitCode::Cancelled,
-                        "left: the agent goes on with it",
-                    )
-                    .help("`landfall resume` follows it, `landfall status` says what serves"));
+                    return Err(left(target).await);
                 }
                 asked = true;
-                output.note("! cancelling; again to leave it to the agent");
-                cancel(stack).await;
+                output.note(if target.is_driven_here() {
+                    "! cancelling; again to leave it where it is"
+                } else {
+                    "! cancelling; again to leave it to the agent"
+                });
+                cancel(target).await;
             }
         }
     }
 }
 
-async fn cancel(stack: &StackId) {
-    let request = Request::Cancel { stack: stack.clone(), why: format!("by {}", who()) };
-    if let Ok(connection) = client::connect(&Home::find()).await {
-        // It may be over already; its summary then says so.
-        let _ = connection.request(&request).await;
+/// Whoever asked goes away before the end.
+async fn left(target: &Target) -> Failure {
+    if target.is_driven_here() {
+        target.leave().await;
+        return Failure::new(ExitCode::Cancelled, "left: the next command goes on with it")
+            .help("`landfall resume` goes on at once, `landfall status` says what serves");
     }
+    Failure::new(ExitCode::Cancelled, "left: the agent goes on with it")
+        .help("`landfall resume` follows it, `landfall status` says what serves")
+}
+
+async fn cancel(target: &Target) {
+    let request = Request::Cancel { stack: target.id.clone(), why: format!("by {}", who()) };
+    // It may be over already; its summary then says so.
+    let _ = target.ask_running(&request).await;
 }
 
 /// Says how a run ended.

@@ -3,14 +3,17 @@
 //! It reads the file, plans, packs, signs and asks the agent; and, under hidden names, it is the
 //! agent, the edge and the shim themselves, so that one binary is all there is to install.
 
+mod acm;
 mod arguments;
 mod commands;
 mod deploy;
 mod failure;
+mod images;
 mod output;
 mod project;
 mod render;
 mod signals;
+mod target;
 
 use arguments::Arguments;
 use clap::Parser;

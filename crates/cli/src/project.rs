@@ -3,9 +3,11 @@
 use crate::arguments::{Global, Values};
 use crate::failure::{Failure, Result, file, unexpected, usage};
 use crate::output::Output;
+use crate::target::{Target, odd};
 use landfall_agent::Home;
-use landfall_agent::client::{self, Connection};
-use landfall_config::{Config, Diagnostics, Overrides, Resolved, SourceFile};
+use landfall_agent::client;
+use landfall_config::{Config, Diagnostics, EngineChoice, Overrides, Resolved, SourceFile};
+use landfall_engine_kubernetes::Address;
 use landfall_model::{ExitCode, StackId, StackName};
 use landfall_protocol::agent::{Reply, Request};
 use std::path::{Path, PathBuf};
@@ -40,6 +42,13 @@ fn diagnosed(found: &Diagnostics, source: &SourceFile, output: &Output) -> Failu
     usage(format!("{} has {count} {word}", source.name))
 }
 
+/// The folder of the file; paths in it start there.
+fn folder_of(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).to_owned();
+    std::fs::canonicalize(&folder).unwrap_or(folder)
+}
+
 impl Project {
     /// Reads and checks the file.
     pub fn open(global: &Global, output: &Output) -> Result<Self> {
@@ -51,13 +60,19 @@ impl Project {
             .unwrap_or(&path)
             .display()
             .to_string();
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new(".")).to_owned();
-        let folder = std::fs::canonicalize(&folder).unwrap_or(folder);
         let source = SourceFile { name, text };
         let config =
             landfall_config::parse(&source).map_err(|found| diagnosed(&found, &source, output))?;
-        Ok(Self { folder, source, config })
+        Ok(Self { folder: folder_of(&path), source, config })
+    }
+
+    /// The file, when there is a sound one; nothing is said otherwise.
+    pub fn open_quietly(global: &Global) -> Option<Self> {
+        let path = find(global).ok()?;
+        let text = std::fs::read_to_string(&path).ok()?;
+        let source = SourceFile { name: path.display().to_string(), text };
+        let config = landfall_config::parse(&source).ok()?;
+        Some(Self { folder: folder_of(&path), source, config })
     }
 
     /// Says what is no mistake and still worth a look.
@@ -97,6 +112,24 @@ impl Project {
         self.config.stacks().into_iter().map(stack).collect()
     }
 
+    /// A stack and where it is.
+    pub fn target(&self, stack: &StackId) -> Target {
+        match self.config.engine(&stack.stack) {
+            Some(EngineChoice::Kubernetes) => {
+                let chosen = self.config.cluster(&stack.stack);
+                let kubeconfig = chosen.kubeconfig.map(|path| self.folder.join(path));
+                let address = Address {
+                    kubeconfig,
+                    context: chosen.context,
+                    namespace: chosen.namespace,
+                    eks_token: crate::target::program().ok(),
+                };
+                Target::cluster(stack.clone(), address, chosen.registry)
+            }
+            _ => Target::host(stack.clone()),
+        }
+    }
+
     /// Everything the file says about a stack, with every value known.
     pub fn resolve(&self, stack: &StackId, values: &Values, output: &Output) -> Result<Resolved> {
         let mut set = Vec::new();
@@ -116,15 +149,31 @@ impl Project {
     }
 }
 
+/// `APP/STACK`.
+pub fn app_and_stack(text: &str) -> Result<StackId> {
+    let bad = |error: landfall_model::NameError| usage(error.to_string());
+    let (app, stack) = text
+        .split_once('/')
+        .ok_or_else(|| usage(format!("`{text}` is not written as APP/STACK")))?;
+    Ok(StackId { app: app.parse().map_err(bad)?, stack: stack.parse().map_err(bad)? })
+}
+
 /// The stack of a verb that needs no file when it is told everything: by the file if there is one,
 /// otherwise from what is on the host.
-pub async fn stack_here(global: &Global, output: &Output, named: Option<&str>) -> Result<StackId> {
-    if let Some((app, stack)) = named.and_then(|named| named.split_once('/')) {
-        let bad = |error: landfall_model::NameError| usage(error.to_string());
-        return Ok(StackId { app: app.parse().map_err(bad)?, stack: stack.parse().map_err(bad)? });
+pub async fn target_here(global: &Global, output: &Output, named: Option<&str>) -> Result<Target> {
+    if let Some(named) = named.filter(|named| named.contains('/')) {
+        let id = app_and_stack(named)?;
+        // The file may know that it is elsewhere.
+        let project = find(global).ok().and_then(|_| Project::open(global, output).ok());
+        return Ok(match project.filter(|it| it.stacks().contains(&id)) {
+            Some(project) => project.target(&id),
+            None => Target::host(id),
+        });
     }
     if global.file.is_some() || find(global).is_ok() {
-        return Project::open(global, output)?.stack(named);
+        let project = Project::open(global, output)?;
+        let id = project.stack(named)?;
+        return Ok(project.target(&id));
     }
     let Reply::Status { stacks } =
         client::connect(&Home::find()).await?.request(&Request::Status { stack: None }).await?
@@ -137,7 +186,7 @@ pub async fn stack_here(global: &Global, output: &Output, named: Option<&str>) -
         .filter(|id| named.is_none_or(|named| id.stack.as_str() == named))
         .collect();
     match fitting.as_slice() {
-        [only] => Ok((*only).clone()),
+        [only] => Ok(Target::host((*only).clone())),
         [] => Err(Failure::new(ExitCode::NotFound, "no such stack is on this host")
             .help("`landfall status` lists them")),
         several => Err(usage("which stack?").help(format!(
@@ -145,50 +194,4 @@ pub async fn stack_here(global: &Global, output: &Output, named: Option<&str>) -
             several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         ))),
     }
-}
-
-/// The agent answered something else than was asked.
-pub fn odd() -> Failure {
-    Failure::new(ExitCode::Unexpected, "the agent answered something that was not asked")
-        .help("`landfall agent restart` lets this program take its place")
-}
-
-/// This program.
-pub fn program() -> Result<PathBuf> {
-    // The link stays good when the file was replaced by an upgrade; its target then says so.
-    let path = std::env::current_exe().map_err(|error| unexpected("find this program", &error))?;
-    let text = path.to_string_lossy();
-    Ok(text.strip_suffix(" (deleted)").map_or_else(|| path.clone(), PathBuf::from))
-}
-
-/// Connects to the agent, and starts it when it is first needed.
-pub async fn agent(output: &Output) -> Result<Connection> {
-    let home = Home::find();
-    let (connection, started) = client::connect_or_start(&home, &program()?).await?;
-    if started {
-        output.note(&format!("started the agent for {}", home.path().display()));
-        if !output.interactive() {
-            output.note(
-                "it lasts until the next reboot; `landfall agent unit` prints a unit that lasts",
-            );
-        }
-    }
-    Ok(connection)
-}
-
-/// Asks the agent one thing.
-pub async fn ask(output: &Output, request: &Request) -> Result<Reply> {
-    agent(output).await?.request(request).await
-}
-
-/// Asks the agent one thing; where no agent was ever started, nothing is here. One that is gone
-/// since a reboot is started again, and so everything comes back.
-pub async fn ask_running(request: &Request) -> Result<Reply> {
-    let home = Home::find();
-    let connection = if home.is_used() {
-        client::connect_or_start(&home, &program()?).await?.0
-    } else {
-        client::connect(&home).await?
-    };
-    connection.request(request).await
 }

@@ -2,10 +2,10 @@
 
 use crate::output::Output;
 use landfall_model::{
-    ExitCode, GroupStatus, InstanceState, Measured, Millis, Outcome, ReleaseNumber, Summary,
-    Timestamp,
+    Difference, ExitCode, GroupStatus, InstanceState, Measured, Millis, Outcome, ReleaseNumber,
+    Summary, Timestamp,
 };
-use landfall_plan::{Change, Disruption, Plan};
+use landfall_plan::{Becomes, Change, Disruption, ObjectChange, Plan};
 use landfall_protocol::agent::{HistoryEntry, StackStatus};
 use std::fmt::Write as _;
 
@@ -77,8 +77,8 @@ pub fn summary(summary: &Summary, output: &Output) -> String {
     if let Some(message) = &summary.message {
         let _ = writeln!(text, "  {}", message.replace('\n', "\n  "));
     }
-    if summary.took.0 > 0 {
-        let _ = writeln!(text, "  meanwhile: {}", measured(&summary.measured));
+    if let Some(counted) = &summary.measured {
+        let _ = writeln!(text, "  meanwhile: {}", measured(counted));
     }
     text
 }
@@ -89,9 +89,11 @@ pub fn plan(plan: &Plan, output: &Output) -> String {
     let next = plan.head.map_or(ReleaseNumber(1), |(number, _)| number.next());
     if plan.changes.is_empty() {
         return match plan.serving {
-            Some(number) => {
-                format!("no changes: release {number} of {} serves just this", plan.stack)
-            }
+            Some(number) => format!(
+                "no changes: release {number} of {} serves just this{}",
+                plan.stack,
+                drift(&plan.drift, output).trim_end()
+            ),
             None => format!("nothing to run in {}", plan.stack),
         };
     }
@@ -105,6 +107,11 @@ pub fn plan(plan: &Plan, output: &Output) -> String {
     };
     text.push('\n');
     text.push_str(&changes(&plan.changes, output));
+    if !plan.objects.is_empty() {
+        text.push('\n');
+        text.push_str(&objects(&plan.objects, output));
+    }
+    text.push_str(&drift(&plan.drift, output));
     text.push('\n');
     for (index, step) in plan.steps.iter().enumerate() {
         let words = match step {
@@ -115,6 +122,68 @@ pub fn plan(plan: &Plan, output: &Output) -> String {
             _ => step.to_string(),
         };
         let _ = writeln!(text, "  {}. {words}", index + 1);
+    }
+    text
+}
+
+/// What becomes of the objects of a cluster.
+fn objects(changes: &[ObjectChange], output: &Output) -> String {
+    let mut text = String::new();
+    for change in changes {
+        let mark = match change.becomes {
+            Becomes::Made => output.paint("+", "32"),
+            Becomes::Changed => output.paint("~", "33"),
+            Becomes::Removed => output.paint("-", "31"),
+        };
+        let _ = write!(text, "  {mark} {} {}", change.kind, change.name);
+        if let Some(old) = &change.instead_of {
+            let _ = write!(text, "  beside {old}, which then goes");
+        }
+        text.push('\n');
+        for field in &change.fields {
+            let none = || "nothing".to_owned();
+            let _ = writeln!(
+                text,
+                "      {}: {} → {}",
+                field.path,
+                field.from.clone().unwrap_or_else(none),
+                field.to.clone().unwrap_or_else(none)
+            );
+        }
+    }
+    text
+}
+
+/// How a cluster differs from what was written last.
+pub fn drift(differences: &[Difference], output: &Output) -> String {
+    let mut text = String::new();
+    let mut last = "";
+    for difference in differences {
+        if last.is_empty() {
+            let _ = writeln!(text, "\n  the cluster differs from what was written last:");
+        }
+        if last != difference.object {
+            let owner = difference.owner.as_ref();
+            let owner = owner.map_or_else(String::new, |who| format!("  (last written by {who})"));
+            let _ = writeln!(text, "  {} {}{owner}", output.paint("!", "33"), difference.object);
+            last = &difference.object;
+        }
+        let path = if difference.path.is_empty() { "it" } else { &difference.path };
+        let _ = match (&difference.live, &difference.wanted) {
+            (Some(live), Some(wanted)) => {
+                writeln!(text, "      {path} is {live} and should be {wanted}")
+            }
+            (Some(live), None) if difference.path.is_empty() => {
+                writeln!(text, "      {path} {live} and should not be")
+            }
+            (Some(live), None) => writeln!(text, "      {path} is {live} and should not be there"),
+            (None, Some(wanted)) if difference.path.is_empty() => {
+                let _ = wanted;
+                writeln!(text, "      it is gone, and the next change makes it again")
+            }
+            (None, Some(wanted)) => writeln!(text, "      {path} is gone and should be {wanted}"),
+            (None, None) => Ok(()),
+        };
     }
     text
 }
@@ -207,7 +276,8 @@ fn one(text: &mut String, status: &StackStatus, now: Timestamp, output: &Output)
     }
     for listener in &status.listeners {
         let target: Vec<String> = listener.weights.keys().map(ToString::to_string).collect();
-        let url = listener.url.clone().unwrap_or_else(|| listener.listen.to_string());
+        let url = listener.reached.clone().or_else(|| listener.url.clone());
+        let url = url.unwrap_or_else(|| listener.listen.to_string());
         let _ = writeln!(
             text,
             "   {} {}  {} {}{}{}",

@@ -133,6 +133,7 @@ impl Config {
             all.context = own.context.clone().or(all.context);
             all.kubeconfig = own.kubeconfig.clone().or(all.kubeconfig);
             all.namespace = own.namespace.clone().or(all.namespace);
+            all.registry = own.registry.clone().or(all.registry);
         }
         all
     }

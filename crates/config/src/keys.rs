@@ -79,7 +79,11 @@ pub(crate) const SERVICE: Keys = Keys {
         ),
         (
             "image",
-            "The container image that the engine `kubernetes` runs. A tag is resolved to its digest when a release is made. Without `artifact` the service runs on clusters only.",
+            "The container image that the engine `kubernetes` runs. A tag is resolved to its digest when a release is made. Without `artifact` the service runs on clusters only; with one alone, an image is made of it.",
+        ),
+        (
+            "base",
+            "The image on which one is made of the artifact, for `kubernetes`. Default: nothing, for programs that bring all they need.",
         ),
         (
             "command",
@@ -115,6 +119,18 @@ pub(crate) const SERVICE: Keys = Keys {
         ("timezone", "scheduled services"),
         ("metrics", "monitoring"),
     ],
+};
+
+pub(crate) const IMAGE: Keys = Keys {
+    what: "an image",
+    known: &[
+        ("name", "The image, like `registry.example/shop:1.2`."),
+        (
+            "pull",
+            "`missing` (the default): nodes fetch it by the digest that a release pins. `never`: it is on every node already, no registry is asked, and its name is taken as it is.",
+        ),
+    ],
+    later: &[],
 };
 
 pub(crate) const ARTIFACT: Keys = Keys {
@@ -268,6 +284,10 @@ pub(crate) const STACK: Keys = Keys {
         (
             "kubeconfig",
             "The kubeconfig, for `kubernetes`, relative to this file. Default: `KUBECONFIG`, or `~/.kube/config`; inside a cluster the pod's own account.",
+        ),
+        (
+            "registry",
+            "The repository to which images that are made of artifacts are pushed, for `kubernetes`: `registry.example/shop`.",
         ),
         (
             "namespace",

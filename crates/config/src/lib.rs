@@ -38,7 +38,8 @@ pub use diagnostic::{Diagnostic, Diagnostics, Label};
 pub use files::{Files, FolderFiles};
 pub use options::{Overrides, VARIABLE_PREFIX};
 pub use resolve::{
-    ArtifactSource, CertificateRequest, ClusterChoice, EngineChoice, Resolved, ResolvedService,
+    ArtifactSource, CertificateRequest, ClusterChoice, EngineChoice, ImageSource, Resolved,
+    ResolvedService,
 };
 pub use schema::schema;
 pub use source::{SourceFile, Span};

@@ -57,6 +57,8 @@ pub struct ClusterChoice {
     pub kubeconfig: Option<String>,
     /// The namespace; nothing for that of the context.
     pub namespace: Option<String>,
+    /// The repository to which images that are made of artifacts are pushed.
+    pub registry: Option<String>,
 }
 
 /// Where an artifact is made from.
@@ -68,6 +70,15 @@ pub struct ArtifactSource {
     pub include: Vec<String>,
     /// Patterns, as in a `.gitignore`, of what is left out; they win over `include`.
     pub exclude: Vec<String>,
+}
+
+/// A container image, as the file names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageSource {
+    /// Its name, with a tag or a digest.
+    pub name: String,
+    /// It is on every node already, so no registry is asked for it.
+    pub preloaded: bool,
 }
 
 /// A certificate that is wanted.
@@ -85,7 +96,9 @@ pub struct ResolvedService {
     /// Where its artifact is made from, when it has one.
     pub artifact: Option<ArtifactSource>,
     /// The container image, as written.
-    pub image: Option<String>,
+    pub image: Option<ImageSource>,
+    /// The image on which one is made of the artifact.
+    pub base: Option<String>,
     /// The port it listens on in a container.
     pub port: Option<u16>,
     /// The program and its arguments.
@@ -124,7 +137,7 @@ pub(crate) fn leave_out_cluster(parts: &mut Parts) {
         certificate.arn = None;
     }
     for service in parts.services.values_mut() {
-        (service.image, service.port) = (None, None);
+        (service.image, service.base, service.port) = (None, None, None);
     }
 }
 
@@ -183,6 +196,7 @@ fn finish_service(draft: DraftService, check: HealthCheck) -> ResolvedService {
     ResolvedService {
         artifact: draft.artifact,
         image: draft.image.map(|image| image.value),
+        base: draft.base,
         port: draft.port,
         command: draft.command,
         replicas: draft.replicas,

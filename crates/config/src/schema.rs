@@ -84,7 +84,8 @@ fn service() -> Value {
         &[],
         vec![
             ("artifact", either(vec![text(), artifact()])),
-            ("image", text()),
+            ("image", either(vec![text(), image()])),
+            ("base", text()),
             ("command", command()),
             ("port", integer(1, 65_535)),
             ("replicas", integer(0, 500)),
@@ -110,6 +111,11 @@ fn artifact() -> Value {
         &["path"],
         vec![("path", text()), ("include", patterns()), ("exclude", patterns())],
     )
+}
+
+fn image() -> Value {
+    let pull = word_or_reference(&["missing", "never"]);
+    object(&keys::IMAGE, &["name"], vec![("name", text()), ("pull", pull)])
 }
 
 fn command() -> Value {
@@ -227,6 +233,7 @@ fn stack() -> Value {
             ("context", text()),
             ("kubeconfig", text()),
             ("namespace", text()),
+            ("registry", text()),
             ("extends", json!({ "type": "string", "pattern": values::NAME })),
             ("set", map_of(values::OPTION_NAME, text())),
             ("confirm", json!({ "type": "boolean" })),

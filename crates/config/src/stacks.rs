@@ -105,7 +105,7 @@ fn stack(
     let what = format!("stack `{}`", entry.key);
     let fields = decoder.fields(&entry.value, &keys::STACK, &entry.key_span, what)?;
     let mut literal = |key: &str| fields.get(key).filter(|entry| decoder.literal(&entry.value));
-    let cluster = ["context", "kubeconfig", "namespace"].map(&mut literal);
+    let cluster = ["context", "kubeconfig", "namespace", "registry"].map(&mut literal);
     let (engine, extends, confirm) = (literal("engine"), literal("extends"), literal("confirm"));
     let engines = [("local", EngineChoice::Local), ("kubernetes", EngineChoice::Kubernetes)];
     let engine =
@@ -143,13 +143,13 @@ pub(crate) fn engine(all: &[Stack], stack: &Stack) -> EngineChoice {
 fn cluster_choice(
     decoder: &mut Decoder<'_, '_>,
     fields: &Fields<'_>,
-    [context, kubeconfig, namespace]: [Option<&Entry>; 3],
+    [context, kubeconfig, namespace, registry]: [Option<&Entry>; 4],
 ) -> ClusterChoice {
     let mut text = |entry: Option<&Entry>, key: &str| {
         entry.and_then(|entry| decoder.full_text(&entry.value, &fields.of(key)))
     };
     let (context, kubeconfig) = (text(context, "context"), text(kubeconfig, "kubeconfig"));
-    let named = text(namespace, "namespace");
+    let (named, registry) = (text(namespace, "namespace"), text(registry, "registry"));
     if let (Some(name), Some(entry)) = (&named, namespace)
         && !is_namespace(name)
     {
@@ -159,7 +159,7 @@ fn cluster_choice(
                 .help("use up to 63 lower-case letters, digits and `-`"),
         );
     }
-    ClusterChoice { context, kubeconfig, namespace: named }
+    ClusterChoice { context, kubeconfig, namespace: named, registry }
 }
 
 /// Whether Kubernetes takes it as the name of a namespace.

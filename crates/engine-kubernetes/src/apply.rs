@@ -10,6 +10,7 @@ use crate::fence;
 use crate::objects::{
     self, FENCE, HASH, Kind, MANAGED_BY, Made, Object, STACK, fence_name, group_name, stack_label,
 };
+use crate::ownership;
 use crate::replace;
 use crate::targets::Targets;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -164,7 +165,14 @@ impl Place<'_> {
                         seen = None;
                         continue;
                     }
-                    self.change(object, hash, old).await.map(|()| None)
+                    match self.change(object, hash, old).await {
+                        // Only the mark is new, so what others own of it stays theirs.
+                        Err(error) if refusal(&error) == Refusal::Owned && same(old, hash) => {
+                            let left = ownership::without(object, &error);
+                            self.change(&left, hash, old).await.map(|()| None)
+                        }
+                        changed => changed.map(|()| None),
+                    }
                 }
             };
             match written {
@@ -188,9 +196,9 @@ impl Place<'_> {
     /// Whether nothing has to be written. A job is never written twice; what was written in
     /// another reign is written once more.
     fn is_settled(&self, kind: Kind, hash: &str, old: &DynamicObject) -> bool {
-        let same = old.annotations().get(HASH).is_some_and(|it| it == hash);
         let reign = fence_of(old);
-        kind == Kind::Job || (same && reign.is_some_and(|reign| reign.epoch == self.fence.epoch))
+        kind == Kind::Job
+            || (same(old, hash) && reign.is_some_and(|reign| reign.epoch == self.fence.epoch))
     }
 
     async fn make(&self, object: &Object, hash: &str) -> Result<DynamicObject, kube::Error> {
@@ -344,7 +352,7 @@ impl Place<'_> {
             (None, Some(manager)) => format!("is managed by {manager}"),
             (None, None) => "was made by somebody else".to_owned(),
         };
-        Err(EngineError::Failed {
+        Err(EngineError::Refused {
             operation: format!("write the {} {}", kind.word(), old.name_any()),
             why: format!(
                 "there is one in the namespace {} already, which {owner}; choose another namespace, or remove it",
@@ -371,11 +379,19 @@ impl Place<'_> {
         let causes = status.details.iter().flat_map(|details| &details.causes);
         let fields: Vec<String> =
             causes.map(|cause| format!("{} ({})", cause.field, cause.message)).collect();
-        EngineError::Failed {
+        EngineError::Refused {
             operation: format!("write the {} {}", object.kind.word(), object.name),
-            why: format!("somebody else owns {}", fields.join(", ")),
+            why: format!(
+                "somebody else owns {}; `--take-ownership` takes it over",
+                fields.join(", ")
+            ),
         }
     }
+}
+
+/// Whether an object was last written with just this.
+fn same(old: &DynamicObject, hash: &str) -> bool {
+    old.annotations().get(HASH).is_some_and(|it| it == hash)
 }
 
 /// The fence under which an object was written last.
@@ -385,4 +401,25 @@ fn fence_of(object: &DynamicObject) -> Option<Fence> {
 
 fn dynamic(manifest: &Value) -> Result<DynamicObject, kube::Error> {
     serde_json::from_value(manifest.clone()).map_err(kube::Error::SerdeError)
+}
+
+/// Removes the fence of a stack of which nothing else is left.
+pub(crate) async fn forget(
+    client: &Client,
+    namespace: &str,
+    stack: &StackId,
+) -> Result<(), EngineError> {
+    let fence = Fence::default();
+    let place = Place { client, namespace, stack, fence, take_ownership: false };
+    if let Some((kind, name)) = place.seen().await?.into_keys().next() {
+        return Err(EngineError::Failed {
+            operation: format!("forget {stack}"),
+            why: format!("its {} {name} is still there", kind.word()),
+        });
+    }
+    match place.maps().delete(&fence_name(stack), &DeleteParams::default()).await {
+        Ok(_) => Ok(()),
+        Err(error) if refusal(&error) == Refusal::NotFound => Ok(()),
+        Err(error) => Err(error::failed(format!("remove the fence of {stack}"), &error)),
+    }
 }

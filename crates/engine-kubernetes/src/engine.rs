@@ -9,7 +9,9 @@ use kube::Client;
 use landfall_engine::{
     Capabilities, Engine, EngineError, ExecRequest, LogLine, LogQuery, Materials, Session,
 };
-use landfall_model::{Content, Desired, Finding, Observed, StackId, Strategy};
+use landfall_model::{
+    Content, Desired, Difference, Finding, Manifest, Observed, StackId, Strategy,
+};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
@@ -51,6 +53,7 @@ impl Engine for KubernetesEngine {
             name: "kubernetes",
             strategies: vec![Strategy::BlueGreen, Strategy::Rolling],
             counts_connections: false,
+            counts_requests: false,
             exec: true,
         }
     }
@@ -85,12 +88,32 @@ impl Engine for KubernetesEngine {
         }
     }
 
+    fn render(&self, desired: &Desired) -> Vec<Manifest> {
+        crate::objects::objects(desired)
+            .into_iter()
+            .map(|it| Manifest {
+                kind: it.kind.word().to_owned(),
+                name: it.name,
+                manifest: it.manifest,
+            })
+            .collect()
+    }
+
+    async fn differences(&self, desired: &Desired) -> Result<Vec<Difference>, EngineError> {
+        crate::drift::differences(&self.client, &self.options.namespace, desired).await
+    }
+
     fn watch(&self, stack: &StackId) -> watch::Receiver<Observed> {
         self.watching(stack).reports()
     }
 
     fn logs(&self, query: LogQuery) -> BoxStream<'static, Result<LogLine, EngineError>> {
         logs::lines(self.client.clone(), self.options.namespace.clone(), query)
+    }
+
+    async fn forget(&self, stack: &StackId) -> Result<(), EngineError> {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner).remove(stack);
+        crate::apply::forget(&self.client, &self.options.namespace, stack).await
     }
 
     async fn exec(&self, request: ExecRequest) -> Result<Session, EngineError> {

@@ -49,5 +49,12 @@ pub(crate) fn words(error: &kube::Error) -> String {
 
 /// The engine cannot do something because of this.
 pub(crate) fn failed(operation: impl Into<String>, error: &kube::Error) -> EngineError {
-    EngineError::Failed { operation: operation.into(), why: words(error) }
+    let (operation, why) = (operation.into(), words(error));
+    match error {
+        // Not allowed, and not valid.
+        kube::Error::Api(status) if matches!(status.code, 400 | 403 | 422) => {
+            EngineError::Refused { operation, why }
+        }
+        _ => EngineError::Failed { operation, why },
+    }
 }

@@ -84,6 +84,7 @@ pub(crate) fn report(seen: &Seen, details: &Details, desired: Option<&Desired>) 
         at: now(),
         groups: groups(seen, details, desired),
         traffic: traffic(seen),
+        reached: reached(seen),
         jobs: jobs(seen, details),
         problems: seen.services.iter().filter_map(|it| balancers::trouble(seen, it)).collect(),
         ..Observed::default()
@@ -251,6 +252,30 @@ fn traffic(seen: &Seen) -> BTreeMap<ListenerName, BTreeMap<GroupId, u16>> {
         } else {
             all.insert(name, reached.into_iter().map(|id| (id, 1)).collect());
         }
+    }
+    all
+}
+
+/// Where clients reach each listener: its load balancer once there is one, a port of every node, or
+/// an address inside the cluster.
+fn reached(seen: &Seen) -> BTreeMap<ListenerName, String> {
+    let mut all = BTreeMap::new();
+    for service in seen.services.iter() {
+        let name = service.annotations().get(LISTENER).and_then(|name| name.parse().ok());
+        let (Some(name), Some(spec)) = (name, &service.spec) else { continue };
+        let Some(port) = spec.ports.as_ref().and_then(|ports| ports.first()) else { continue };
+        let balancer = service.status.as_ref().and_then(|it| it.load_balancer.as_ref());
+        let ingress = balancer.and_then(|it| it.ingress.as_ref()).and_then(|all| all.first());
+        let host = ingress.and_then(|it| it.hostname.as_ref().or(it.ip.as_ref()));
+        let words = match (host, port.node_port, spec.cluster_ip.as_deref()) {
+            (Some(host), _, _) => format!("{host}:{}", port.port),
+            (None, Some(port), _) => format!("port {port} of every node"),
+            (None, None, Some(ip)) if ip != "None" => {
+                format!("{ip}:{} inside the cluster", port.port)
+            }
+            _ => continue,
+        };
+        all.insert(name, words);
     }
     all
 }

@@ -17,6 +17,7 @@ fn service(check: HealthCheck) -> Service {
     Service {
         artifact: None,
         image: Some(format!("registry.example/shop@sha256:{}", "ab".repeat(32))),
+        preloaded: false,
         port: Some(3000),
         command: Vec::new(),
         replicas: 2,

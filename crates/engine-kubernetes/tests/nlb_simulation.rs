@@ -155,6 +155,7 @@ fn service(replicas: u16) -> Service {
     Service {
         artifact: None,
         image: Some("registry.example/shop@sha256:0".into()),
+        preloaded: false,
         port: Some(3000),
         command: Vec::new(),
         replicas,

@@ -16,6 +16,7 @@ fn service(version: &str) -> Service {
             path: "./dist".into(),
         }),
         image: Some(format!("registry.example/shop@sha256:{}", "ab".repeat(32))),
+        preloaded: false,
         port: Some(3000),
         command: vec!["./shop".into(), "serve".into()],
         replicas: 2,

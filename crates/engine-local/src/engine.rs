@@ -117,7 +117,7 @@ impl LocalEngine {
     ///
     /// # Errors
     /// When something of it still runs or is wanted, or its folder cannot be removed.
-    pub async fn forget(&self, stack: &StackId) -> Result<(), EngineError> {
+    async fn forget_state(&self, stack: &StackId) -> Result<(), EngineError> {
         let operation = format!("forget {stack}");
         let Some(front) = self.known(stack) else { return Ok(()) };
         let (answer, answered) = oneshot::channel();
@@ -139,7 +139,7 @@ impl LocalEngine {
     ///
     /// # Errors
     /// When they cannot be removed.
-    pub async fn remove_volumes(&self, stack: &StackId) -> Result<(), EngineError> {
+    fn remove_volumes(&self, stack: &StackId) -> Result<(), EngineError> {
         let folder = self.host.volume_parent(stack);
         disk::remove_folder(&folder).map_err(disk_failed(&format!("remove the volumes of {stack}")))
     }
@@ -209,6 +209,7 @@ impl Engine for LocalEngine {
             name: "local",
             strategies: vec![Strategy::BlueGreen, Strategy::Rolling],
             counts_connections: true,
+            counts_requests: true,
             exec: true,
         }
     }
@@ -261,6 +262,11 @@ impl Engine for LocalEngine {
     fn logs(&self, query: LogQuery) -> BoxStream<'static, Result<LogLine, EngineError>> {
         let folder = self.host.stack(&query.stack).instances();
         logs::stream(folder, query, self.closing.subscribe())
+    }
+
+    async fn forget(&self, stack: &StackId) -> Result<(), EngineError> {
+        self.forget_state(stack).await?;
+        self.remove_volumes(stack)
     }
 
     async fn exec(&self, request: ExecRequest) -> Result<Session, EngineError> {

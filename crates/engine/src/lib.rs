@@ -13,9 +13,12 @@ pub mod simulated;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use landfall_model::{
-    Certificate, CertificateName, Content, Desired, Digest, Fence, Finding, GroupId, Observed,
-    ServiceName, StackId, Strategy, Timestamp,
+    Certificate, CertificateName, Content, Desired, Difference, Digest, Fence, Finding, GroupId,
+    Manifest, Observed, ServiceName, StackId, Strategy, Timestamp,
 };
+
+// What engines are given and what they keep to themselves is wrapped in it.
+pub use landfall_model::Secret;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -28,6 +31,8 @@ pub struct Capabilities {
     pub strategies: Vec<Strategy>,
     /// Whether it reports connections, so that a drain can end early.
     pub counts_connections: bool,
+    /// Whether it counts requests, so that it can say how many were lost.
+    pub counts_requests: bool,
     /// Whether commands can be run beside an instance.
     pub exec: bool,
 }
@@ -52,6 +57,14 @@ pub enum EngineError {
         /// The part.
         what: String,
         /// Why not.
+        why: String,
+    },
+    /// It is not allowed, or a part of it is somebody else's: trying again does not help.
+    #[error("cannot {operation}: {why}")]
+    Refused {
+        /// What was tried.
+        operation: String,
+        /// Why it was refused, and what to do.
         why: String,
     },
     /// The engine itself is in trouble; trying again may help.
@@ -86,30 +99,6 @@ pub struct KeyPair {
     pub chain_pem: String,
     /// The private key as PEM.
     pub key_pem: Secret,
-}
-
-/// Text that cannot be printed by accident.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a text.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for whoever really needs it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Secret(…)")
-    }
 }
 
 /// Which log lines are wanted.
@@ -192,11 +181,31 @@ pub trait Engine: Send + Sync {
         materials: Arc<dyn Materials>,
     ) -> Result<(), EngineError>;
 
+    /// The objects that a desired state becomes, for people; none where an engine writes none.
+    fn render(&self, _desired: &Desired) -> Vec<Manifest> {
+        Vec::new()
+    }
+
+    /// How what stands differs from what a desired state wants. Reads only.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    async fn differences(&self, _desired: &Desired) -> Result<Vec<Difference>, EngineError> {
+        Ok(Vec::new())
+    }
+
     /// What it sees, now and after every change.
     fn watch(&self, stack: &StackId) -> tokio::sync::watch::Receiver<Observed>;
 
     /// Log lines, the past first.
     fn logs(&self, query: LogQuery) -> BoxStream<'static, Result<LogLine, EngineError>>;
+
+    /// Forgets a stack of which nothing is wanted any more: its desired state, its fence and, for
+    /// good, its volumes.
+    ///
+    /// # Errors
+    /// When something of it still runs or is wanted, or cannot be removed.
+    async fn forget(&self, stack: &StackId) -> Result<(), EngineError>;
 
     /// Runs a command beside an instance.
     ///

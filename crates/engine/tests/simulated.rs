@@ -24,6 +24,7 @@ fn service(env: &[(&str, &str)]) -> Service {
             path: "./dist".into(),
         }),
         image: None,
+        preloaded: false,
         port: None,
         command: vec!["./web".into()],
         replicas: 1,

@@ -143,9 +143,9 @@ pub struct Summary {
     /// How long it took.
     #[serde(default)]
     pub took: Millis,
-    /// What the load balancer counted meanwhile.
-    #[serde(default)]
-    pub measured: Measured,
+    /// What the load balancer counted meanwhile; nothing where none of ours does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
 }
 
 impl Summary {
@@ -159,7 +159,7 @@ impl Summary {
             release: None,
             message: None,
             took: Millis(0),
-            measured: Measured::default(),
+            measured: None,
         }
     }
 }

@@ -14,10 +14,12 @@ mod digest;
 mod event;
 mod exit;
 mod finding;
+mod manifest;
 mod name;
 mod number;
 mod observed;
 mod release;
+mod secret;
 mod span;
 mod value;
 
@@ -31,6 +33,7 @@ pub use digest::{Digest, DigestError};
 pub use event::{EVENT_SCHEMA, Event, EventKind, Level, Measured, RunId, Summary};
 pub use exit::{ExitCode, Outcome};
 pub use finding::{Finding, Severity};
+pub use manifest::{Difference, Manifest, manifest_fields};
 pub use name::{
     AppName, CertificateName, HookName, ListenerName, NameError, OptionName, ServiceName,
     StackName, VolumeName,
@@ -42,5 +45,6 @@ pub use release::{
     Hook, Listener, ListenerProtocol, Provenance, Release, Resources, RolloutPolicy, Route,
     Service, Signal, Source, Stop, Strategy, Substitution, Verb, Volume,
 };
+pub use secret::Secret;
 pub use span::{Bytes, Cpu, Millis, QuantityError, Timestamp};
 pub use value::{OptionType, OptionValue};

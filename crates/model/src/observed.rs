@@ -16,6 +16,10 @@ pub struct Observed {
     pub groups: BTreeMap<GroupId, GroupStatus>,
     /// The shares that each open listener has really taken over.
     pub traffic: BTreeMap<ListenerName, BTreeMap<GroupId, u16>>,
+    /// Where clients reach each listener, when that is not where the file says: an address with
+    /// its port, or words.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reached: BTreeMap<ListenerName, String>,
     /// Open connections (or running requests, where those are understood) by group.
     pub connections: BTreeMap<GroupId, u64>,
     /// What the load balancer counted for this stack since it started.

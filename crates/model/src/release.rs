@@ -155,6 +155,9 @@ pub struct Service {
     /// The OCI image it runs from, by digest, on engines that run containers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// Whether the image is on every node already, so that no registry is asked for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub preloaded: bool,
     /// The port it listens on where it has an address of its own; elsewhere the engine chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,

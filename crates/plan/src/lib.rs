@@ -11,6 +11,7 @@ mod changes;
 mod codes;
 mod findings;
 mod nlb;
+mod objects;
 mod restore;
 mod shape;
 mod steps;
@@ -19,11 +20,12 @@ pub use changes::{Change, Disruption, changes};
 pub use codes::CODES;
 pub use findings::{findings, served_policies};
 pub use nlb::nlb_findings;
+pub use objects::{Becomes, FieldChange, ObjectChange, Objects, object_changes};
 pub use restore::{Newest, restore};
 pub use shape::Shape;
 pub use steps::{Step, Transition};
 
-use landfall_model::{Content, Digest, Finding, ReleaseNumber, StackId, Verb};
+use landfall_model::{Content, Difference, Digest, Finding, ReleaseNumber, StackId, Verb};
 use serde::{Deserialize, Serialize};
 
 /// A plan: what was reviewed is what is applied, or it is refused as stale.
@@ -43,6 +45,12 @@ pub struct Plan {
     pub content: Content,
     /// What changes, and why.
     pub changes: Vec<Change>,
+    /// What becomes of objects, on a cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<ObjectChange>,
+    /// Where the cluster differs from what was written last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<Difference>,
     /// The way there.
     pub steps: Vec<Step>,
     /// What a person should know.

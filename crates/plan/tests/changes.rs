@@ -58,6 +58,7 @@ fn service() -> Service {
             path: "./dist".into(),
         }),
         image: None,
+        preloaded: false,
         port: None,
         command: vec!["./shop".into(), "serve all".into()],
         replicas: 2,

@@ -24,6 +24,7 @@ fn content() -> Content {
     let service = Service {
         artifact: None,
         image: Some("registry.example/shop@sha256:0".into()),
+        preloaded: false,
         port: Some(3000),
         command: Vec::new(),
         replicas: 3,

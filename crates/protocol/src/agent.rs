@@ -4,9 +4,9 @@
 //! with [`Reply::Summary`], [`Reply::End`], [`Reply::Exit`] or [`Reply::Failed`].
 
 use landfall_model::{
-    Certificate, CertificateName, CertificateVersion, Content, Digest, Event, ExitCode, Finding,
-    GroupId, GroupStatus, ListenerName, ListenerProtocol, Measured, Millis, Outcome, ReleaseNumber,
-    RunId, ServiceName, Source, StackId, Summary, Timestamp, Verb,
+    Certificate, CertificateName, CertificateVersion, Content, Difference, Digest, Event, ExitCode,
+    Finding, GroupId, GroupStatus, ListenerName, ListenerProtocol, Manifest, Measured, Millis,
+    Outcome, ReleaseNumber, RunId, ServiceName, Source, StackId, Summary, Timestamp, Verb,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -48,6 +48,15 @@ pub enum Request {
         stack: StackId,
         /// The content.
         content: Box<Content>,
+    },
+    /// The objects that a release becomes on a cluster. Answered with [`Reply::Objects`].
+    Objects {
+        /// The stack.
+        stack: StackId,
+        /// The content, and the number it would have; nothing for the release that serves.
+        content: Option<(Box<Content>, ReleaseNumber)>,
+        /// Also say how what stands there differs.
+        live: bool,
     },
     /// Which of these blobs are not there. Answered with [`Reply::Missing`].
     Missing {
@@ -226,6 +235,15 @@ pub enum Reply {
         /// Everything that a person should know.
         findings: Vec<Finding>,
     },
+    /// Objects of a cluster, in the order in which they are made.
+    Objects {
+        /// Them; none where an engine writes none.
+        objects: Vec<Manifest>,
+        /// How what stands there differs, when that was asked for.
+        differences: Vec<Difference>,
+        /// The release they are of; nothing when none serves.
+        release: Option<ReleaseNumber>,
+    },
     /// Blobs that are not there.
     Missing {
         /// Their digests.
@@ -391,8 +409,9 @@ pub struct ReleaseOutcome {
     pub began: Timestamp,
     /// When it ended.
     pub ended: Timestamp,
-    /// What the load balancer counted meanwhile.
-    pub measured: Measured,
+    /// What the load balancer counted meanwhile; nothing where none of ours does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
 }
 
 /// A run in progress.
@@ -459,6 +478,9 @@ pub struct ListenerStatus {
     pub name: ListenerName,
     /// Where it listens.
     pub listen: SocketAddr,
+    /// Where clients reach it, in words, when that is somewhere else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<String>,
     /// What is spoken there.
     pub protocol: ListenerProtocol,
     /// An address to open, when it is one for browsers.

@@ -1,5 +1,6 @@
 //! The one loop: journal the state, apply its desired state, look, ask [`next()`] again.
 
+use crate::heard::tell_instances;
 use crate::{Context, Input, Record, State, desired, next};
 use landfall_engine::{Engine, EngineError, Materials};
 use landfall_model::{Epoch, EventKind, Fence, Hook, Level, Observed, Revision, Timestamp};
@@ -14,6 +15,8 @@ use tokio::sync::{mpsc, watch};
 
 /// How often the state is looked at when nothing changes, so that deadlines are met.
 const TICK: Duration = Duration::from_millis(200);
+/// How soon what was refused is tried again, when nothing else can be done.
+const REFUSED: Duration = Duration::from_secs(5);
 /// How often a write to the journal is tried.
 const TRIES: u32 = 5;
 
@@ -136,14 +139,23 @@ pub async fn drive(
         announce(drive, &record);
     }
     let mut applied = apply(drive, &record).await?;
+    let mut trouble = Trouble::default();
+    let mut ticks = 0;
     loop {
-        if record.state.ended().is_some() && applied {
+        trouble.tell(drive, &record, &applied);
+        if record.state.ended().is_some() && !matches!(applied, Applied::NotYet(_)) {
             return Ok(record);
         }
         let now = (drive.clock)();
-        let command = wait(&mut observed, commands).await;
-        if !applied {
+        let command = match &applied {
+            // There is nothing to wait for.
+            Applied::Refused(_) => commands.try_recv().ok(),
+            _ => wait(&mut observed, commands).await,
+        };
+        ticks += 1;
+        if matches!(applied, Applied::NotYet(_)) && ticks >= trouble.patience() {
             applied = apply(drive, &record).await?;
+            ticks = 0;
         }
         let report = observed.borrow_and_update().clone();
         tell_instances(drive, &record, &report, &mut seen);
@@ -151,6 +163,7 @@ pub async fn drive(
         let input = match &command {
             Some(Command::Cancel(why)) => Input::Cancel { why },
             Some(Command::Answer { done }) => Input::Answer { done: *done },
+            None if let Applied::Refused(why) = &applied => Input::Refused { why },
             None => Input::Look { observed: &report, fence },
         };
         let Some((state, because)) = next(&record.state, &drive.context, now, &input) else {
@@ -158,6 +171,11 @@ pub async fn drive(
                 tell(drive, &record, Level::Warning, "too late to cancel: finishing".into());
                 // It may wait for a person still, and whoever listens is told so again.
                 (drive.written)(&record);
+            }
+            if matches!(applied, Applied::Refused(_)) {
+                // What is only on its way out is tried until it can be done.
+                tokio::time::sleep(REFUSED).await;
+                applied = apply(drive, &record).await?;
             }
             continue;
         };
@@ -257,18 +275,53 @@ async fn write(drive: &Drive, record: &Record, bytes: &[u8]) -> Result<Record, D
 
 /// Applies the desired state of an entry. `false` when the engine is in trouble and it must be
 /// tried again.
-async fn apply(drive: &Drive, record: &Record) -> Result<bool, DriveError> {
+/// What became of asking for a state.
+enum Applied {
+    Yes,
+    /// It may be another time.
+    NotYet(String),
+    /// It would not be another time either.
+    Refused(String),
+}
+
+async fn apply(drive: &Drive, record: &Record) -> Result<Applied, DriveError> {
     let wanted = desired(&drive.context, &record.state, fence(drive.epoch, record));
     match drive.engine.apply(wanted, Arc::clone(&drive.materials)).await {
         Ok(()) => {
             drive.points.at(Moment::AfterEffect, record).await;
-            Ok(true)
+            Ok(Applied::Yes)
         }
         Err(EngineError::Superseded { .. }) => Err(DriveError::Superseded),
-        Err(error) => {
-            tell(drive, record, Level::Warning, error.to_string());
-            Ok(false)
+        Err(error @ EngineError::Refused { .. }) => Ok(Applied::Refused(error.to_string())),
+        Err(error) => Ok(Applied::NotYet(error.to_string())),
+    }
+}
+
+/// What stands in the way, told when it is news.
+#[derive(Default)]
+struct Trouble {
+    last: Option<String>,
+    /// How many times in a row.
+    times: u32,
+}
+
+impl Trouble {
+    fn tell(&mut self, drive: &Drive, record: &Record, applied: &Applied) {
+        match applied {
+            Applied::Yes => *self = Self::default(),
+            Applied::NotYet(why) | Applied::Refused(why) => {
+                self.times += 1;
+                if self.last.as_ref() != Some(why) {
+                    tell(drive, record, Level::Warning, why.clone());
+                    self.last = Some(why.clone());
+                }
+            }
         }
+    }
+
+    /// How many ticks to wait before it is tried again.
+    fn patience(&self) -> u32 {
+        self.times.min(10)
     }
 }
 
@@ -307,33 +360,4 @@ fn describe(drive: &Drive, step: &Step) -> String {
         || step.to_string(),
         |hook| format!("run {}: {}", hook.name, hook.command.join(" ")),
     )
-}
-
-fn tell_instances(
-    drive: &Drive,
-    record: &Record,
-    report: &Observed,
-    seen: &mut BTreeMap<String, String>,
-) {
-    let from = drive.context.from.as_deref().map(|from| from.number);
-    for (id, status) in &report.groups {
-        if status.wanted == 0 {
-            continue;
-        }
-        let mut words = format!("{id}: {} of {} healthy", status.ready, status.wanted);
-        if status.crash_loop {
-            words.push_str(", crashing again and again");
-        }
-        let before = seen.insert(id.to_string(), words.clone());
-        // What served before and is well is no news.
-        let known = before.is_none() && from == Some(id.release) && status.ready >= status.wanted;
-        if !known && before.as_ref() != Some(&words) {
-            (drive.told)(Told {
-                level: Level::Info,
-                kind: EventKind::Instances,
-                step: record.state.word(),
-                message: words,
-            });
-        }
-    }
 }

@@ -8,6 +8,7 @@
 
 mod desired;
 mod drive;
+mod heard;
 mod next;
 mod record;
 mod state;

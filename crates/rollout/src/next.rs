@@ -32,6 +32,12 @@ pub enum Input<'a> {
         /// Who, in words.
         why: &'a str,
     },
+    /// The engine refuses the state that was asked of it, and would refuse it again: somebody else
+    /// owns a part of it, or it is not allowed.
+    Refused {
+        /// Why, in words.
+        why: &'a str,
+    },
     /// A person says what became of a hook.
     Answer {
         /// The hook's job is done.
@@ -70,6 +76,16 @@ pub fn next(
         }
         (Phase::Doing { .. } | Phase::Operator { .. }, Input::Cancel { why }) => {
             cancel(state, context, now, why)
+        }
+        // What is only on its way out is tried until it can be done.
+        (Phase::Doing { .. }, Input::Refused { why }) if !leaving(state, context) => {
+            Some((undo(state, context, now, (*why).to_owned(), false), (*why).to_owned()))
+        }
+        (Phase::Undoing(undo), Input::Refused { why }) => {
+            let why = format!("{}; going back: {why}", undo.why);
+            let step = undo.step + 1;
+            let undo = Undo { why: why.clone(), troubled: true, step, ..undo.clone() };
+            Some((enter_undo(context, undo, state.shape.clone(), now), why))
         }
         (Phase::Operator { steps, step, attempt, job }, Input::Answer { done }) => {
             let shape = state.shape.clone();

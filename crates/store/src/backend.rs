@@ -26,6 +26,9 @@ pub struct Fetched {
     pub size: u64,
 }
 
+/// The largest hint: it is a number and what says so, and grows no further.
+pub const LARGEST_HINT: usize = 1024;
+
 /// A place that keeps objects.
 ///
 /// What callers rely on: an object appears whole or not at all; of all concurrent
@@ -51,7 +54,7 @@ pub trait Backend: Send + Sync {
     /// Makes or replaces a hint: the last writer wins, and a crash may lose or empty it.
     ///
     /// # Errors
-    /// When the store cannot be written.
+    /// When the store cannot be written, or the hint has more than [`LARGEST_HINT`] bytes.
     async fn put_hint(&self, key: &Key, bytes: Bytes) -> Result<()>;
 
     /// Keys below the folder `prefix` and after `after`, at any depth, ascending by their bytes,
@@ -60,6 +63,29 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// When the store cannot be read, or a name in it is no key.
     async fn list(&self, prefix: &Key, after: Option<&Key>, limit: usize) -> Result<Vec<Key>>;
+
+    /// The same keys as [`list`](Self::list), but only those before `before`. A place whose
+    /// listings have no such end gives the keys of a listing that are before it.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or a name in it is no key.
+    async fn list_between(
+        &self,
+        prefix: &Key,
+        after: Option<&Key>,
+        before: &Key,
+        limit: usize,
+    ) -> Result<Vec<Key>> {
+        let mut keys = self.list(prefix, after, limit).await?;
+        keys.retain(|key| key < before);
+        Ok(keys)
+    }
+
+    /// Whether a listing costs what all keys of its range cost, whatever the limit. Who wants all
+    /// of them asks such a place once, and others page by page.
+    fn lists_whole(&self) -> bool {
+        false
+    }
 
     /// Deletes an object; that it is gone already is no error.
     ///
@@ -114,6 +140,22 @@ pub trait Backend: Send + Sync {
         }
         Ok(())
     }
+}
+
+/// How many keys to ask for at once where all are wanted; object stores give no longer pages.
+pub(crate) fn page_of(backend: &dyn Backend) -> usize {
+    if backend.lists_whole() { usize::MAX } else { 1000 }
+}
+
+/// Refuses a hint that is none.
+pub(crate) fn check_hint(key: &Key, bytes: &Bytes) -> Result<()> {
+    if bytes.len() <= LARGEST_HINT {
+        return Ok(());
+    }
+    Err(StoreError::Usage(format!(
+        "{key} has {} bytes, and a hint has up to {LARGEST_HINT}",
+        bytes.len()
+    )))
 }
 
 async fn read_local(file: &Path) -> Result<Bytes> {

@@ -99,6 +99,19 @@ impl<B: Backend> Backend for Counted<B> {
         count(&self.lists);
         self.inner.list(prefix, after, limit).await
     }
+    async fn list_between(
+        &self,
+        prefix: &Key,
+        after: Option<&Key>,
+        before: &Key,
+        limit: usize,
+    ) -> Result<Vec<Key>> {
+        count(&self.lists);
+        self.inner.list_between(prefix, after, before, limit).await
+    }
+    fn lists_whole(&self) -> bool {
+        self.inner.lists_whole()
+    }
     async fn delete(&self, key: &Key) -> Result<()> {
         count(&self.deletes);
         self.inner.delete(key).await

@@ -87,6 +87,14 @@ pub enum StoreError {
         /// The first thing found there.
         first: String,
     },
+    /// The namespace of a cluster that should hold the store is not there.
+    #[error(
+        "the cluster has no namespace {namespace}: make it by `landfall setup` or `kubectl create namespace {namespace}`, or name another cluster"
+    )]
+    NoNamespace {
+        /// Its name.
+        namespace: String,
+    },
     /// The store was written by a newer program.
     #[error(
         "{object} has format {found}, and this program reads up to {known}: use a newer landfall"

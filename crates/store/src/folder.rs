@@ -7,7 +7,7 @@
 mod files;
 mod listing;
 
-use crate::backend::{Backend, Fetched, Put};
+use crate::backend::{Backend, Fetched, Put, check_hint};
 use crate::error::{Result, StoreError, blocking};
 use crate::key::Key;
 use async_trait::async_trait;
@@ -66,6 +66,7 @@ impl Backend for Folder {
     }
 
     async fn put_hint(&self, key: &Key, bytes: Bytes) -> Result<()> {
+        check_hint(key, &bytes)?;
         let key = key.clone();
         self.run(move |files| files.replace(&key, &bytes)).await
     }

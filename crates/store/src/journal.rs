@@ -60,7 +60,7 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<(Sequence, Bytes)>> {
         let series = self.journal_series(stack);
-        let numbers = series.page(after.map(|sequence| sequence.0), limit).await?;
+        let numbers = series.page_inside(after.map(|sequence| sequence.0), limit).await?;
         let keys = numbers.iter().map(|number| layout::numbered(&series.folder, *number)).collect();
         let records = self.records(keys, Kind::Journal).await?;
         records

@@ -12,9 +12,11 @@
 //! [`decide`] and [`renewed`] are the whole of the judgement, pure, so that they can be tried in
 //! every order of events; [`Lease`] asks the store and acts.
 
+mod clock;
 mod hold;
 
-pub use hold::{Clock, Lease, LeaseError, LeaseRequest, SystemClock};
+pub use clock::{Clock, SystemClock};
+pub use hold::{Lease, LeaseError, LeaseRequest, Wait};
 
 use landfall_model::{Epoch, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -58,6 +60,15 @@ pub struct View {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Memory {
     watched: Option<(Place, Duration)>,
+    alive: bool,
+}
+
+impl Memory {
+    /// Whether a beat came while it watched: somebody is at work.
+    #[must_use]
+    pub const fn saw_life(&self) -> bool {
+        self.alive
+    }
 }
 
 /// What a contender does next.
@@ -83,7 +94,8 @@ pub fn decide(view: Option<&View>, memory: &mut Memory, now: Duration, ttl: Dura
     }
     let since = match memory.watched {
         Some((place, since)) if place == view.place => since,
-        _ => {
+        earlier => {
+            memory.alive |= earlier.is_some();
             memory.watched = Some((view.place, now));
             now
         }

@@ -34,7 +34,7 @@ mod releases;
 pub mod seal;
 mod store;
 
-pub use backend::{Backend, Fetched, Put};
+pub use backend::{Backend, Fetched, LARGEST_HINT, Put};
 #[cfg(feature = "kubernetes")]
 pub use cluster::Cluster;
 pub use counted::{Counted, Requests};

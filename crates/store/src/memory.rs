@@ -1,6 +1,6 @@
 //! A store in memory, for tests, simulations and measurements.
 
-use crate::backend::{Backend, Put};
+use crate::backend::{Backend, Put, check_hint};
 use crate::error::Result;
 use crate::key::Key;
 use async_trait::async_trait;
@@ -50,6 +50,7 @@ impl Backend for Memory {
     }
 
     async fn put_hint(&self, key: &Key, bytes: Bytes) -> Result<()> {
+        check_hint(key, &bytes)?;
         self.overwrite(key, bytes);
         Ok(())
     }

@@ -7,7 +7,7 @@
 mod open;
 mod transfer;
 
-use crate::backend::{Backend, Fetched, Put};
+use crate::backend::{Backend, Fetched, Put, check_hint};
 use crate::error::{Result, StoreError};
 use crate::key::{Key, is_passed_over};
 use async_trait::async_trait;
@@ -196,6 +196,7 @@ impl Backend for Objects {
     }
 
     async fn put_hint(&self, key: &Key, bytes: Bytes) -> Result<()> {
+        check_hint(key, &bytes)?;
         let put = self.put(key, bytes, PutMode::Overwrite).await?;
         put.map_err(|error| self.failed("write", key, &error))
     }

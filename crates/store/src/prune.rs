@@ -8,7 +8,7 @@
 //! writer that looked before the retirement has sealed by then, and is seen; one that looked after
 //! it has uploaded the blob again.
 
-use crate::backend::Put;
+use crate::backend::{Put, page_of};
 use crate::error::{Result, StoreError};
 use crate::key::Key;
 use crate::layout;
@@ -238,11 +238,11 @@ impl Store {
     }
 
     async fn all_keys(&self, folder: &Key) -> Result<Vec<Key>> {
-        const PAGE: usize = 1000;
+        let limit = page_of(self.backend.as_ref());
         let mut keys: Vec<Key> = Vec::new();
         loop {
-            let page = self.backend.list(folder, keys.last(), PAGE).await?;
-            let full = page.len() == PAGE;
+            let page = self.backend.list(folder, keys.last(), limit).await?;
+            let full = page.len() == limit;
             keys.extend(page);
             if !full {
                 return Ok(keys);

@@ -130,7 +130,7 @@ impl Store {
 
     /// The numbers of all releases, ascending.
     pub(crate) async fn release_numbers(&self, stack: &StackId) -> Result<Vec<u64>> {
-        self.release_series(stack).between(None, u64::MAX).await
+        self.release_series(stack).all().await
     }
 
     /// Several releases; those that are gone are left out.

@@ -86,20 +86,29 @@ impl Store {
         &self.backend
     }
 
-    /// The stacks that have a record of any kind, ascending. One request for each and one more.
+    /// The stacks that have a record of any kind, ascending. One request for each and one more,
+    /// or one listing of everything where that is what a listing costs.
     ///
     /// # Errors
     /// When the store cannot be read or holds something foreign.
     pub async fn stacks(&self) -> Result<Vec<StackId>> {
         let folder = layout::stacks();
+        let limit = if self.backend.lists_whole() { usize::MAX } else { 1 };
         let mut stacks = Vec::new();
         let mut after: Option<Key> = None;
         loop {
-            let page = self.backend.list(&folder, after.as_ref(), 1).await?;
-            let Some(key) = page.into_iter().next() else { return Ok(stacks) };
-            let stack = stack_of(&folder, &key)?;
-            after = Some(layout::after_stack(&stack));
-            stacks.push(stack);
+            let page = self.backend.list(&folder, after.as_ref(), limit).await?;
+            let full = page.len() == limit;
+            for key in page {
+                if after.as_ref().is_none_or(|after| key > *after) {
+                    let stack = stack_of(&folder, &key)?;
+                    after = Some(layout::after_stack(&stack));
+                    stacks.push(stack);
+                }
+            }
+            if !full {
+                return Ok(stacks);
+            }
         }
     }
 

@@ -2,44 +2,19 @@
 
 mod common;
 
-use async_trait::async_trait;
+use common::clock::TestClock;
 use common::stack;
 use landfall_model::{Epoch, Timestamp};
 use landfall_store::lease::{
-    Action, Clock, Lease, LeaseError, LeaseRequest, Memory, Place, Renewal, View, decide,
+    Action, Clock, Lease, LeaseError, LeaseRequest, Memory, Place, Renewal, View, Wait, decide,
     good_until, renewed,
 };
 use landfall_store::{Backend, Counted, Memory as Objects, Store};
 use proptest::prelude::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const TTL: Duration = Duration::from_secs(10);
-
-/// A clock that goes on only when somebody waits or tells it to.
-#[derive(Default)]
-struct TestClock(AtomicU64);
-
-impl TestClock {
-    fn go_on(&self, time: Duration) {
-        self.0.fetch_add(time.as_millis() as u64, Ordering::SeqCst);
-    }
-}
-
-#[async_trait]
-impl Clock for TestClock {
-    fn monotonic(&self) -> Duration {
-        Duration::from_millis(self.0.load(Ordering::SeqCst))
-    }
-    fn wall(&self) -> Timestamp {
-        Timestamp(1_700_000_000_000 + self.0.load(Ordering::SeqCst))
-    }
-    async fn sleep(&self, time: Duration) {
-        self.go_on(time);
-        tokio::task::yield_now().await;
-    }
-}
 
 async fn store() -> (Arc<Counted<Objects>>, Store) {
     let backend = Arc::new(Counted::new(Objects::new()));
@@ -52,7 +27,7 @@ fn request(holder: &str, wait: Duration) -> LeaseRequest {
         stack: stack("shop", "prod"),
         holder: holder.to_owned(),
         ttl: TTL,
-        wait,
+        wait: Wait::UpTo(wait),
         reclaim: false,
     }
 }

@@ -100,14 +100,14 @@ async fn an_upload_that_a_prune_overtakes_loses_nothing() {
 
 #[tokio::test]
 async fn a_purge_leaves_other_stacks_and_the_epochs() {
-    use landfall_store::lease::{Lease, LeaseRequest, SystemClock};
+    use landfall_store::lease::{Lease, LeaseRequest, SystemClock, Wait};
     let store = memory().await;
     let (shop, other) = (stack("shop", "prod"), stack("shop", "test"));
     let request = LeaseRequest {
         stack: shop.clone(),
         holder: "ada".to_owned(),
         ttl: Duration::from_secs(10),
-        wait: Duration::ZERO,
+        wait: Wait::NONE,
         reclaim: true,
     };
     let clock = Arc::new(SystemClock);

@@ -1,10 +1,12 @@
 //! `landfall agent`, and the hidden verbs under which the program is agent, edge and shim.
 
 use crate::arguments::AgentCommand;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, unexpected};
 use crate::output::Output;
-use crate::project::program;
+use crate::project::app_and_stack;
+use crate::target::{Target, program};
 use landfall_agent::{AgentError, Home, Options, client};
+use landfall_engine_kubernetes::Address;
 use landfall_model::ExitCode;
 use landfall_protocol::agent::{Reply, Request};
 use std::net::SocketAddr;
@@ -37,10 +39,29 @@ pub async fn run(command: AgentCommand, output: &Output) -> Result<ExitCode> {
             output.text("unit", &unit(&program()?, &home));
             return Ok(ExitCode::Done);
         }
-        AgentCommand::Run { session } => return be(session),
+        AgentCommand::Run { in_cluster: Some(stack), namespace, .. } => {
+            return in_cluster(&stack, namespace).await;
+        }
+        AgentCommand::Run { session, .. } => return be(session),
     };
     output.answer("agent", &serde_json::json!({ "message": message }), || message.clone());
     output.done(ExitCode::Done);
+    Ok(ExitCode::Done)
+}
+
+/// Goes on with what nobody drives any more, until it is told to stop.
+async fn in_cluster(stack: &str, namespace: Option<String>) -> Result<ExitCode> {
+    log();
+    let id = app_and_stack(stack)?;
+    let target = Target::cluster(id, Address { namespace, ..Address::default() }, None);
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .map_err(|error| unexpected("listen for signals", &error))?;
+    tokio::select! {
+        stayed = target.stay() => stayed?,
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    target.leave().await;
     Ok(ExitCode::Done)
 }
 
@@ -52,7 +73,7 @@ async fn stop(home: &Home) -> Result<()> {
         Err(failure) => return Err(failure),
     };
     let Reply::Doctor(doctor) = connection.request(&Request::Doctor).await? else {
-        return Err(crate::project::odd());
+        return Err(crate::target::odd());
     };
     client::connect(home).await?.request(&Request::Stop).await?;
     let deadline = tokio::time::Instant::now() + STOP;

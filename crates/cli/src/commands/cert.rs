@@ -3,8 +3,9 @@
 use crate::arguments::{CertCommand, Global};
 use crate::failure::{Result, file, usage};
 use crate::output::Output;
-use crate::project::{ask, odd, stack_here};
+use crate::project::target_here;
 use crate::render;
+use crate::target::{ask_host, odd};
 use landfall_model::{CertificateSource, ExitCode};
 use landfall_protocol::agent::{PrivateKey, Reply, Request};
 use std::fmt::Write as _;
@@ -12,7 +13,7 @@ use std::fmt::Write as _;
 pub async fn run(global: &Global, command: CertCommand, output: &Output) -> Result<ExitCode> {
     match command {
         CertCommand::Import { name, chain, key, stack } => {
-            let stack = stack_here(global, output, stack.stack.as_deref()).await?;
+            let target = target_here(global, output, stack.stack.as_deref()).await?;
             let name = name
                 .parse()
                 .map_err(|error: landfall_model::NameError| usage(error.to_string()))?;
@@ -20,8 +21,9 @@ pub async fn run(global: &Global, command: CertCommand, output: &Output) -> Resu
                 std::fs::read_to_string(path).map_err(|error| file("read", path, &error))
             };
             let (chain_pem, key_pem) = (read(&chain)?, PrivateKey(read(&key)?));
-            let request = Request::ImportCertificate { stack, name, chain_pem, key_pem };
-            let Reply::Certificate { certificate, .. } = ask(output, &request).await? else {
+            let request =
+                Request::ImportCertificate { stack: target.id.clone(), name, chain_pem, key_pem };
+            let Reply::Certificate { certificate, .. } = target.ask(output, &request).await? else {
                 return Err(odd());
             };
             output.answer("certificate", &certificate, || {
@@ -34,9 +36,9 @@ pub async fn run(global: &Global, command: CertCommand, output: &Output) -> Resu
             });
         }
         CertCommand::List { stack } => {
-            let stack = stack_here(global, output, stack.stack.as_deref()).await?;
+            let target = target_here(global, output, stack.stack.as_deref()).await?;
             let Reply::Certificates { certificates } =
-                ask(output, &Request::Certificates { stack }).await?
+                target.ask(output, &Request::Certificates { stack: target.id.clone() }).await?
             else {
                 return Err(odd());
             };
@@ -64,7 +66,8 @@ pub async fn run(global: &Global, command: CertCommand, output: &Output) -> Resu
             });
         }
         CertCommand::Trust => {
-            let Reply::Authority { pem, path } = ask(output, &Request::Authority).await? else {
+            let Reply::Authority { pem, path } = ask_host(output, &Request::Authority).await?
+            else {
                 return Err(odd());
             };
             let value = serde_json::json!({ "pem": pem, "path": path });

@@ -2,14 +2,14 @@
 
 use crate::failure::Result;
 use crate::output::Output;
-use crate::project::{ask_running, odd};
 use crate::render;
+use crate::target::{ask_running_host, odd};
 use landfall_agent::{Home, now};
 use landfall_model::{ExitCode, Severity};
 use landfall_protocol::agent::{Reply, Request};
 
 pub async fn run(output: &Output) -> Result<ExitCode> {
-    let reply = ask_running(&Request::Doctor).await;
+    let reply = ask_running_host(&Request::Doctor).await;
     let doctor = match reply {
         Ok(Reply::Doctor(doctor)) => doctor,
         Ok(_) => return Err(odd()),

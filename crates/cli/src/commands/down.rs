@@ -4,7 +4,7 @@ use crate::arguments::{Global, StackArgument, Values};
 use crate::deploy;
 use crate::failure::Result;
 use crate::output::Output;
-use crate::project::{Project, agent, stack_here};
+use crate::project::{Project, target_here};
 use landfall_model::ExitCode;
 use landfall_protocol::agent::Request;
 
@@ -14,21 +14,23 @@ pub async fn run(
     purge: bool,
     output: &Output,
 ) -> Result<ExitCode> {
-    let stack = stack_here(global, output, stack.stack.as_deref()).await?;
+    let target = target_here(global, output, stack.stack.as_deref()).await?;
     let asks = Project::open(global, output)
-        .and_then(|project| project.resolve(&stack, &Values::default(), output))
+        .and_then(|project| project.resolve(&target.id, &Values::default(), output))
         .is_ok_and(|resolved| resolved.confirm);
     if purge {
-        output
-            .confirm(&format!("Stop {stack} and remove its history, volumes and logs for ever?"))?;
+        output.confirm(&format!(
+            "Stop {target} and remove its history, volumes and logs for ever?"
+        ))?;
     } else if asks {
-        output.confirm(&format!("Stop {stack}?"))?;
+        output.confirm(&format!("Stop {target}?"))?;
     }
-    let request = Request::Down { stack: stack.clone(), by: deploy::who() };
-    let summary = deploy::watch(&stack, &request, output).await?;
+    deploy::settled_base(&target, output).await?;
+    let request = Request::Down { stack: target.id.clone(), by: deploy::who() };
+    let summary = deploy::watch(&target, &request, output).await?;
     if purge && summary.exit_code == ExitCode::Done.code() {
-        agent(output).await?.request(&Request::Purge { stack: stack.clone() }).await?;
-        output.note(&format!("removed the history, volumes and logs of {stack}"));
+        target.ask(output, &Request::Purge { stack: target.id.clone() }).await?;
+        output.note(&format!("removed the history, volumes and logs of {target}"));
     }
     Ok(deploy::conclude(&summary, output))
 }

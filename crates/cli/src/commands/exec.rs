@@ -3,8 +3,8 @@
 use crate::arguments::{Global, StackOption};
 use crate::failure::{Failure, Result, unexpected, usage};
 use crate::output::Output;
-use crate::project::{odd, stack_here};
-use landfall_agent::{Home, client};
+use crate::project::target_here;
+use crate::target::odd;
 use landfall_model::{ExitCode, Summary};
 use landfall_protocol::agent::{Reply, Request};
 use landfall_protocol::frame::{self, Frame};
@@ -18,11 +18,11 @@ pub async fn run(
     command: Vec<String>,
     output: &Output,
 ) -> Result<ExitCode> {
-    let stack = stack_here(global, output, stack.stack.as_deref()).await?;
+    let target = target_here(global, output, stack.stack.as_deref()).await?;
     let service =
         service.parse().map_err(|error: landfall_model::NameError| usage(error.to_string()))?;
-    let mut connection = client::connect(&Home::find()).await?;
-    connection.ask(&Request::Exec { stack, service, command }).await?;
+    let mut connection = target.running().await?;
+    connection.ask(&Request::Exec { stack: target.id.clone(), service, command }).await?;
     let (mut input, mut sender) = connection.split();
     let typing = tokio::spawn(async move {
         let mut keyboard = tokio::io::stdin();

@@ -3,9 +3,9 @@
 use crate::arguments::{Global, StackOption};
 use crate::failure::{Result, usage};
 use crate::output::Output;
-use crate::project::{odd, stack_here};
+use crate::project::target_here;
 use crate::render;
-use landfall_agent::{Home, client};
+use crate::target::odd;
 use landfall_model::ExitCode;
 use landfall_protocol::agent::{Reply, Request};
 
@@ -24,15 +24,15 @@ pub async fn run(
     wanted: Wanted,
     output: &Output,
 ) -> Result<ExitCode> {
-    let stack = stack_here(global, output, stack.stack.as_deref()).await?;
+    let target = target_here(global, output, stack.stack.as_deref()).await?;
     let service = wanted
         .service
         .map(|service| service.parse())
         .transpose()
         .map_err(|error: landfall_model::NameError| usage(error.to_string()))?;
-    let mut connection = client::connect(&Home::find()).await?;
+    let mut connection = target.running().await?;
     let request = Request::Logs {
-        stack,
+        stack: target.id.clone(),
         service,
         instance: wanted.instance,
         tail: wanted.lines,

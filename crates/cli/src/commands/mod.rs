@@ -7,6 +7,7 @@ mod doctor;
 mod down;
 mod exec;
 mod explain;
+mod export;
 mod init;
 mod logs;
 mod look;
@@ -15,6 +16,7 @@ mod prune;
 mod reference;
 mod restore;
 mod resume;
+mod setup;
 mod up;
 mod verify;
 
@@ -46,7 +48,10 @@ pub fn hidden(command: &Command) -> Option<std::process::ExitCode> {
 
 /// Does what the command line says.
 pub fn run(arguments: Arguments, output: &Output) -> Result<ExitCode> {
-    if let Command::Agent(crate::arguments::AgentCommand::Run { session }) = arguments.command {
+    if let Command::Agent(crate::arguments::AgentCommand::Run {
+        session, in_cluster: None, ..
+    }) = arguments.command
+    {
         return agent::be(session);
     }
     runtime(false)?.block_on(client(arguments, output))
@@ -69,9 +74,12 @@ async fn client(arguments: Arguments, output: &Output) -> Result<ExitCode> {
         Command::Show { release, stack } => {
             look::show(global, &stack, release.as_deref(), output).await
         }
-        Command::Diff { from, to, stack } => {
-            look::diff(global, &stack, &from, to.as_deref(), output).await
+        Command::Diff { live: true, stack, .. } => look::drift(global, &stack, output).await,
+        Command::Diff { from, to, stack, .. } => {
+            look::diff(global, &stack, &from.unwrap_or_default(), to.as_deref(), output).await
         }
+        Command::Setup { stack } => setup::run(global, &stack, output).await,
+        Command::Export(command) => export::run(global, command, output).await,
         Command::Logs { service, stack, follow, lines, instance, timestamps } => {
             let wanted = logs::Wanted { service, instance, lines, follow, timestamps };
             logs::run(global, &stack, wanted, output).await
@@ -109,6 +117,9 @@ async fn client(arguments: Arguments, output: &Output) -> Result<ExitCode> {
             clap_complete::generate(shell, &mut command, "landfall", &mut script);
             output.text("completions", &String::from_utf8_lossy(&script));
             Ok(ExitCode::Done)
+        }
+        Command::EksToken { cluster_name, region, profile } => {
+            crate::acm::eks_token(&cluster_name, region.as_deref(), profile).await
         }
         Command::Reference => {
             output.text("reference", &reference::markdown());

@@ -1,7 +1,7 @@
 //! `landfall plan`: what `up` would change, and why.
 
 use crate::arguments::{Global, StackArgument, Values};
-use crate::deploy;
+use crate::deploy::{self, Looking};
 use crate::failure::{Result, file, unexpected};
 use crate::output::Output;
 use crate::project::Project;
@@ -57,19 +57,19 @@ async fn planned(
     output: &Output,
 ) -> Result<bool> {
     let project = Project::open(global, output)?;
-    let stack = project.stack(stack.stack.as_deref())?;
+    let target = project.target(&project.stack(stack.stack.as_deref())?);
     // A plan that is kept must be whole, so what `up` would issue is issued now.
-    let issue = wanted.out.is_some();
-    let prepared = deploy::prepare(&project, &stack, values, issue, output).await?;
+    let looking = Looking { issue: wanted.out.is_some(), live: true };
+    let prepared = deploy::prepare(&project, &target, values, looking, output).await?;
     let plan = &prepared.plan;
     output.answer("plan", plan, || render::plan(plan, output));
     deploy::report(plan, output)?;
     if let Some(path) = &wanted.out {
-        deploy::send(&prepared.packed, output).await?;
+        deploy::send(&target, &prepared.packed, output).await?;
         save(plan, path)?;
         output.note(&format!(
             "saved; `landfall up {} --plan {}` applies just this",
-            stack.stack,
+            target.id.stack,
             path.display()
         ));
     }

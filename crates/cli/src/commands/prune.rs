@@ -3,7 +3,8 @@
 use crate::arguments::{Global, StackArgument};
 use crate::failure::Result;
 use crate::output::Output;
-use crate::project::{ask_running, odd, stack_here};
+use crate::project::target_here;
+use crate::target::odd;
 use landfall_model::{Bytes, ExitCode};
 use landfall_protocol::agent::{Reply, Request};
 
@@ -14,12 +15,12 @@ pub async fn run(
     dry_run: bool,
     output: &Output,
 ) -> Result<ExitCode> {
-    let stack = stack_here(global, output, stack.stack.as_deref()).await?;
+    let target = target_here(global, output, stack.stack.as_deref()).await?;
     if !dry_run {
-        output.confirm(&format!("Remove all but the newest {keep} releases of {stack}?"))?;
+        output.confirm(&format!("Remove all but the newest {keep} releases of {target}?"))?;
     }
-    let request = Request::Prune { stack, keep, dry_run };
-    let Reply::Pruned { releases, blobs, bytes } = ask_running(&request).await? else {
+    let request = Request::Prune { stack: target.id.clone(), keep, dry_run };
+    let Reply::Pruned { releases, blobs, bytes } = target.ask_running(&request).await? else {
         return Err(odd());
     };
     let value = serde_json::json!({

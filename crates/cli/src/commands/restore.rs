@@ -5,10 +5,11 @@ use crate::commands::look::{Shown, fetch, number};
 use crate::deploy::{self, Wanted, make_plan};
 use crate::failure::{Failure, Result, usage};
 use crate::output::Output;
-use crate::project::{Project, ask_running, odd, stack_here};
+use crate::project::{Project, target_here};
 use crate::render;
+use crate::target::{Target, odd};
 use landfall_agent::now;
-use landfall_model::{ExitCode, Outcome, ReleaseNumber, StackId, Verb};
+use landfall_model::{ExitCode, Outcome, ReleaseNumber, Verb};
 use landfall_plan::restore;
 use landfall_protocol::agent::{Base, HistoryEntry, Reply, Request};
 
@@ -22,16 +23,17 @@ pub async fn rollback(
     run: &RunArguments,
     output: &Output,
 ) -> Result<ExitCode> {
-    let stack = stack_here(global, output, stack.stack.as_deref()).await?;
-    let base = deploy::base(output, &stack).await?;
-    if let Some(code) = deploy::repeated(&stack, run, &base, output).await? {
+    let target = target_here(global, output, stack.stack.as_deref()).await?;
+    let target = target.taking_ownership(run.take_ownership);
+    let base = deploy::settled_base(&target, output).await?;
+    if let Some(code) = deploy::repeated(&target, run, &base, output).await? {
         return Ok(code);
     }
-    let target = match to {
+    let wanted = match to {
         Some(to) => number(to)?,
-        None => healthy_before(&stack, &base).await?,
+        None => healthy_before(&target, &base).await?,
     };
-    bring_back(global, &stack, (Verb::Rollback, target), &base, run, output).await
+    bring_back(global, &target, (Verb::Rollback, wanted), &base, run, output).await
 }
 
 pub async fn forward(
@@ -40,17 +42,18 @@ pub async fn forward(
     run: &RunArguments,
     output: &Output,
 ) -> Result<ExitCode> {
-    let stack = stack_here(global, output, stack.stack.as_deref()).await?;
-    let base = deploy::base(output, &stack).await?;
-    if let Some(code) = deploy::repeated(&stack, run, &base, output).await? {
+    let target = target_here(global, output, stack.stack.as_deref()).await?;
+    let target = target.taking_ownership(run.take_ownership);
+    let base = deploy::settled_base(&target, output).await?;
+    if let Some(code) = deploy::repeated(&target, run, &base, output).await? {
         return Ok(code);
     }
-    let target = undone(&stack, &base).await?;
-    bring_back(global, &stack, (Verb::Forward, target), &base, run, output).await
+    let wanted = undone(&target, &base).await?;
+    bring_back(global, &target, (Verb::Forward, wanted), &base, run, output).await
 }
 
-fn nothing_serves(stack: &StackId) -> Failure {
-    Failure::new(ExitCode::NotFound, format!("nothing of {stack} serves"))
+fn nothing_serves(target: &Target) -> Failure {
+    Failure::new(ExitCode::NotFound, format!("nothing of {target} serves"))
         .help("`landfall rollback --to N` brings a release back all the same")
 }
 
@@ -59,20 +62,20 @@ fn real(shown: &Shown) -> ReleaseNumber {
     shown.release.restores.unwrap_or(shown.release.number)
 }
 
-async fn page(stack: &StackId, before: Option<ReleaseNumber>) -> Result<Vec<HistoryEntry>> {
-    let request = Request::History { stack: stack.clone(), before, limit: PAGE };
-    match ask_running(&request).await? {
+async fn page(target: &Target, before: Option<ReleaseNumber>) -> Result<Vec<HistoryEntry>> {
+    let request = Request::History { stack: target.id.clone(), before, limit: PAGE };
+    match target.ask_running(&request).await? {
         Reply::History { entries } => Ok(entries),
         _ => Err(odd()),
     }
 }
 
 /// The newest release older than the one that serves that was healthy.
-async fn healthy_before(stack: &StackId, base: &Base) -> Result<ReleaseNumber> {
-    let serving = base.serving.ok_or_else(|| nothing_serves(stack))?;
-    let mut before = real(&fetch(stack, serving).await?);
+async fn healthy_before(target: &Target, base: &Base) -> Result<ReleaseNumber> {
+    let serving = base.serving.ok_or_else(|| nothing_serves(target))?;
+    let mut before = real(&fetch(target, serving).await?);
     loop {
-        let entries = page(stack, Some(before)).await?;
+        let entries = page(target, Some(before)).await?;
         let healthy = entries.iter().find(|entry| {
             entry.outcome.as_ref().is_some_and(|it| it.outcome == Outcome::Succeeded)
         });
@@ -84,7 +87,7 @@ async fn healthy_before(stack: &StackId, base: &Base) -> Result<ReleaseNumber> {
             _ => {
                 return Err(Failure::new(
                     ExitCode::NotFound,
-                    format!("no release of {stack} older than {before} was healthy"),
+                    format!("no release of {target} older than {before} was healthy"),
                 )
                 .help("`landfall history` lists them; `landfall rollback --to N` takes any"));
             }
@@ -94,12 +97,12 @@ async fn healthy_before(stack: &StackId, base: &Base) -> Result<ReleaseNumber> {
 
 /// What the rollbacks since the last `up` have undone and `forward` has not brought back: replayed
 /// like the undo and redo of an editor.
-async fn undone(stack: &StackId, base: &Base) -> Result<ReleaseNumber> {
-    let serving = base.serving.ok_or_else(|| nothing_serves(stack))?;
+async fn undone(target: &Target, base: &Base) -> Result<ReleaseNumber> {
+    let serving = base.serving.ok_or_else(|| nothing_serves(target))?;
     let mut since_up = Vec::new();
     let mut before = Some(serving.next());
     'pages: loop {
-        let entries = page(stack, before).await?;
+        let entries = page(target, before).await?;
         let Some(last) = entries.last().map(|entry| entry.number) else { break };
         for entry in entries {
             let Some(outcome) = entry.outcome else { continue };
@@ -136,14 +139,25 @@ async fn undone(stack: &StackId, base: &Base) -> Result<ReleaseNumber> {
 }
 
 /// A release comes back only while everything it needs is there.
-async fn whole(stack: &StackId, target: ReleaseNumber, old: &Shown) -> Result<()> {
-    let digests = old.release.content.blobs().into_iter().collect();
-    let Reply::Missing { digests } = ask_running(&Request::Missing { digests }).await? else {
+async fn whole(target: &Target, wanted: ReleaseNumber, old: &Shown) -> Result<()> {
+    let content = &old.release.content;
+    if let Some(image) = crate::images::gone(content).await? {
+        let message =
+            format!("release {wanted} of {target} is not whole: {image} is gone from its registry");
+        return Err(Failure::new(ExitCode::NotFound, message)
+            .help("push it again, or take another release: `landfall rollback --to N`"));
+    }
+    let digests: Vec<_> = content.blobs().into_iter().collect();
+    if digests.is_empty() {
+        return Ok(());
+    }
+    let Reply::Missing { digests } = target.ask_running(&Request::Missing { digests }).await?
+    else {
         return Err(odd());
     };
     let Some(digest) = digests.first() else { return Ok(()) };
     let message = format!(
-        "release {target} of {stack} is not whole: the artifact {} is gone",
+        "release {wanted} of {target} is not whole: the artifact {} is gone",
         digest.short()
     );
     Err(Failure::new(ExitCode::NotFound, message)
@@ -152,17 +166,17 @@ async fn whole(stack: &StackId, target: ReleaseNumber, old: &Shown) -> Result<()
 
 async fn bring_back(
     global: &Global,
-    stack: &StackId,
-    (verb, target): (Verb, ReleaseNumber),
+    target: &Target,
+    (verb, number): (Verb, ReleaseNumber),
     base: &Base,
     run: &RunArguments,
     output: &Output,
 ) -> Result<ExitCode> {
-    let old = fetch(stack, target).await?;
-    whole(stack, target, &old).await?;
+    let old = fetch(target, number).await?;
+    whole(target, number, &old).await?;
     let (content, substitutions) = restore(&old.release, &base.certificates, now());
-    let plan = make_plan(stack, verb, content, base)?;
-    output.note(&format!("{verb} to release {target}"));
+    let plan = make_plan(&target.id, verb, content, base)?;
+    output.note(&format!("{verb} to release {number}"));
     output.note(&render::changes(&plan.changes, output));
     for it in &substitutions {
         output.note(&format!(
@@ -173,10 +187,10 @@ async fn bring_back(
     deploy::report(&plan, output)?;
     if let Ok(project) = Project::open(global, output)
         && project
-            .resolve(stack, &crate::arguments::Values::default(), output)
+            .resolve(&target.id, &crate::arguments::Values::default(), output)
             .is_ok_and(|it| it.confirm)
     {
-        output.confirm(&format!("Bring back release {target} of {stack}?"))?;
+        output.confirm(&format!("Bring back release {number} of {target}?"))?;
     }
     let wanted = Wanted {
         verb,
@@ -185,5 +199,5 @@ async fn bring_back(
         restores: Some(real(&old)),
         substitutions,
     };
-    deploy::roll_out(stack, wanted, base, run, output).await
+    deploy::roll_out(target, wanted, base, run, output).await
 }

@@ -4,7 +4,7 @@ use crate::arguments::{Global, StackArgument};
 use crate::deploy;
 use crate::failure::{Result, usage};
 use crate::output::Output;
-use crate::project::{agent, stack_here};
+use crate::project::target_here;
 use landfall_model::ExitCode;
 use landfall_protocol::agent::Request;
 
@@ -15,7 +15,7 @@ pub async fn run(
     cancel: bool,
     output: &Output,
 ) -> Result<ExitCode> {
-    let stack = stack_here(global, output, stack.stack.as_deref()).await?;
+    let target = target_here(global, output, stack.stack.as_deref()).await?;
     let (hook, done) = match hook {
         None => (None, None),
         Some(text) => match text.rsplit_once('=') {
@@ -29,9 +29,10 @@ pub async fn run(
     };
     if cancel {
         let why = format!("by {}", deploy::who());
-        agent(output).await?.request(&Request::Cancel { stack: stack.clone(), why }).await?;
-        return deploy::follow(&stack, &Request::Attach { stack: stack.clone() }, output).await;
+        target.ask(output, &Request::Cancel { stack: target.id.clone(), why }).await?;
+        return deploy::follow(&target, &Request::Attach { stack: target.id.clone() }, output)
+            .await;
     }
-    let request = Request::Resume { stack: stack.clone(), done, hook };
-    deploy::follow(&stack, &request, output).await
+    let request = Request::Resume { stack: target.id.clone(), done, hook };
+    deploy::follow(&target, &request, output).await
 }

@@ -1,12 +1,13 @@
 //! `landfall up`: plan, seal, roll out.
 
 use crate::arguments::{Global, UpArguments};
-use crate::deploy::{self, Prepared, Wanted};
+use crate::deploy::{self, Looking, Prepared, Wanted};
 use crate::failure::{Failure, Result, file, usage};
 use crate::output::Output;
-use crate::project::{Project, ask, odd};
+use crate::project::Project;
 use crate::render;
-use landfall_model::{CertificateSource, ExitCode, Outcome, StackId, Summary, Verb};
+use crate::target::{Target, odd};
+use landfall_model::{CertificateSource, ExitCode, Outcome, Summary, Verb};
 use landfall_plan::{PLAN_FORMAT, Plan, changes};
 use landfall_protocol::agent::{Base, Reply, Request};
 use std::path::{Path, PathBuf};
@@ -19,21 +20,29 @@ pub async fn run(global: &Global, up: &UpArguments, output: &Output) -> Result<E
         return planned(global, up, path, output).await;
     }
     let project = Project::open(global, output)?;
-    let stack = project.stack(up.stack.stack.as_deref())?;
+    let target = project.target(&project.stack(up.stack.stack.as_deref())?);
+    let target = target.taking_ownership(up.run.take_ownership);
     if up.run.idempotency_key.is_some()
         && let Some(code) =
-            deploy::repeated(&stack, &up.run, &deploy::base(output, &stack).await?, output).await?
+            deploy::repeated(&target, &up.run, &deploy::base(output, &target).await?, output)
+                .await?
     {
         return Ok(code);
     }
-    let prepared =
-        deploy::prepare(&project, &stack, &up.values, !up.expect_no_changes, output).await?;
-    let Prepared { plan, base, packed, confirm } = &prepared;
-    deploy::report(plan, output)?;
-    if let Some(code) = in_progress(&stack, plan, base, output).await? {
+    let looking = Looking { issue: !up.expect_no_changes, live: false };
+    let prepared = deploy::prepare(&project, &target, &up.values, looking, output).await?;
+    if let Some(code) = in_progress(&target, &prepared.plan, &prepared.base, output).await? {
         return Ok(code);
     }
-    if plan.changes.is_empty() && base.serving.is_some() {
+    let prepared = if deploy::finish_what_was_left(&target, &prepared.base, output).await? {
+        deploy::prepare(&project, &target, &up.values, looking, output).await?
+    } else {
+        prepared
+    };
+    let Prepared { plan, base, packed, confirm } = &prepared;
+    deploy::report(plan, output)?;
+    let write_again = target.is_driven_here() && (up.again || up.run.take_ownership);
+    if plan.changes.is_empty() && base.serving.is_some() && !write_again {
         return Ok(unchanged(base, output));
     }
     output.note(&render::plan(plan, output));
@@ -46,12 +55,12 @@ pub async fn run(global: &Global, up: &UpArguments, output: &Output) -> Result<E
         return Ok(ExitCode::Changes);
     }
     if !up.again {
-        refuse_failed(&stack, plan, output).await?;
+        refuse_failed(&target, plan, output).await?;
     }
     if *confirm {
-        output.confirm(&format!("Change {stack}?"))?;
+        output.confirm(&format!("Change {target}?"))?;
     }
-    deploy::send(packed, output).await?;
+    deploy::send(&target, packed, output).await?;
     let wanted = Wanted {
         verb: Verb::Up,
         content: plan.content.clone(),
@@ -59,31 +68,34 @@ pub async fn run(global: &Global, up: &UpArguments, output: &Output) -> Result<E
         restores: None,
         substitutions: Vec::new(),
     };
-    let code = deploy::roll_out(&stack, wanted, base, &up.run, output).await?;
+    let code = deploy::roll_out(&target, wanted, base, &up.run, output).await?;
     if code == ExitCode::Done && !output.json() {
-        next_steps(plan, output).await;
+        next_steps(&target, plan, output).await;
     }
     Ok(code)
 }
 
 /// What is being brought about is just this: join it.
 async fn in_progress(
-    stack: &StackId,
+    target: &Target,
     plan: &Plan,
     base: &Base,
     output: &Output,
 ) -> Result<Option<ExitCode>> {
     let Some(run) = &base.run else { return Ok(None) };
     let Some(number) = run.to else { return Ok(None) };
-    let request = Request::Show { stack: stack.clone(), number };
-    let Reply::Release { release, .. } = ask(output, &request).await? else { return Err(odd()) };
+    let request = Request::Show { stack: target.id.clone(), number };
+    let Reply::Release { release, .. } = target.ask(output, &request).await? else {
+        return Err(odd());
+    };
     let release: landfall_model::Release = serde_json::from_str(&release)
         .map_err(|error| crate::failure::unexpected("read the release in progress", &error))?;
     if !changes(Some(&release.content), Some(&plan.content)).is_empty() {
         return Ok(None);
     }
     output.note(&format!("· joining the {} in progress", run.verb));
-    deploy::follow(stack, &Request::Attach { stack: stack.clone() }, output).await.map(Some)
+    let attach = Request::Attach { stack: target.id.clone() };
+    deploy::follow(target, &attach, output).await.map(Some)
 }
 
 fn unchanged(base: &Base, output: &Output) -> ExitCode {
@@ -96,12 +108,12 @@ fn unchanged(base: &Base, output: &Output) -> ExitCode {
 }
 
 /// The same content as a release that failed or was rolled back wants to be asked for again.
-async fn refuse_failed(stack: &StackId, plan: &Plan, output: &Output) -> Result<()> {
+async fn refuse_failed(target: &Target, plan: &Plan, output: &Output) -> Result<()> {
     if plan.head.is_none() {
         return Ok(());
     }
-    let request = Request::History { stack: stack.clone(), before: None, limit: REMEMBERED };
-    let entries = match ask(output, &request).await {
+    let request = Request::History { stack: target.id.clone(), before: None, limit: REMEMBERED };
+    let entries = match target.ask(output, &request).await {
         Ok(Reply::History { entries }) => entries,
         Ok(_) => return Err(odd()),
         // An old release that is damaged does not keep a new one from coming.
@@ -121,8 +133,10 @@ async fn refuse_failed(stack: &StackId, plan: &Plan, output: &Output) -> Result<
             }
             _ => continue,
         };
-        let request = Request::Show { stack: stack.clone(), number: suspect };
-        let Ok(Reply::Release { release, .. }) = ask(output, &request).await else { continue };
+        let request = Request::Show { stack: target.id.clone(), number: suspect };
+        let Ok(Reply::Release { release, .. }) = target.ask(output, &request).await else {
+            continue;
+        };
         let Ok(release) = serde_json::from_str::<landfall_model::Release>(&release) else {
             continue;
         };
@@ -153,8 +167,13 @@ async fn planned(
     {
         return Err(usage(format!("the plan is for {}, not for {named}", plan.stack)));
     }
-    let base = deploy::base(output, &plan.stack).await?;
-    if let Some(code) = deploy::repeated(&plan.stack, &up.run, &base, output).await? {
+    let project = Project::open_quietly(global);
+    let target = match &project {
+        Some(project) if project.stacks().contains(&plan.stack) => project.target(&plan.stack),
+        _ => Target::host(plan.stack.clone()),
+    };
+    let base = deploy::base(output, &target).await?;
+    if let Some(code) = deploy::repeated(&target, &up.run, &base, output).await? {
         return Ok(code);
     }
     moved(&plan, &base)?;
@@ -162,14 +181,14 @@ async fn planned(
         return Ok(unchanged(&base, output));
     }
     deploy::report(&plan, output)?;
-    let folder = match Project::open(global, output) {
-        Ok(project) => {
+    let folder = match project {
+        Some(project) => {
             if project.resolve(&plan.stack, &up.values, output).is_ok_and(|it| it.confirm) {
                 output.confirm(&format!("Change {}?", plan.stack))?;
             }
             project.folder
         }
-        Err(_) => PathBuf::from("."),
+        None => PathBuf::from("."),
     };
     let wanted = Wanted {
         verb: plan.verb,
@@ -178,9 +197,9 @@ async fn planned(
         restores: None,
         substitutions: Vec::new(),
     };
-    let code = deploy::roll_out(&plan.stack, wanted, &base, &up.run, output).await?;
+    let code = deploy::roll_out(&target, wanted, &base, &up.run, output).await?;
     if code == ExitCode::Done && !output.json() {
-        next_steps(&plan, output).await;
+        next_steps(&target, &plan, output).await;
     }
     Ok(code)
 }
@@ -207,9 +226,9 @@ fn moved(plan: &Plan, base: &Base) -> Result<()> {
 }
 
 /// Where it is, and what to try next.
-async fn next_steps(plan: &Plan, output: &Output) {
+async fn next_steps(target: &Target, plan: &Plan, output: &Output) {
     let request = Request::Status { stack: Some(plan.stack.clone()) };
-    let Ok(Reply::Status { stacks }) = ask(output, &request).await else { return };
+    let Ok(Reply::Status { stacks }) = target.ask(output, &request).await else { return };
     let Some(status) = stacks.first() else { return };
     let mut urls: Vec<&str> = status.listeners.iter().filter_map(|it| it.url.as_deref()).collect();
     urls.sort_by_key(|url| !url.starts_with("https:"));

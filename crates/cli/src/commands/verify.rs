@@ -3,14 +3,17 @@
 use crate::arguments::{Global, StackArgument};
 use crate::failure::Result;
 use crate::output::Output;
-use crate::project::{ask_running, odd, stack_here};
+use crate::project::target_here;
+use crate::target::odd;
 use landfall_model::{ExitCode, Summary};
 use landfall_protocol::agent::{Reply, Request};
 use std::fmt::Write as _;
 
 pub async fn run(global: &Global, stack: &StackArgument, output: &Output) -> Result<ExitCode> {
-    let stack = stack_here(global, output, stack.stack.as_deref()).await?;
-    let Reply::Verified { checks, serving } = ask_running(&Request::Verify { stack }).await? else {
+    let target = target_here(global, output, stack.stack.as_deref()).await?;
+    let Reply::Verified { checks, serving } =
+        target.ask_running(&Request::Verify { stack: target.id.clone() }).await?
+    else {
         return Err(odd());
     };
     let good = checks.iter().all(|check| check.good);

@@ -4,7 +4,7 @@ use super::{At, Decoder, Fields};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::keys;
-use crate::resolve::ArtifactSource;
+use crate::resolve::{ArtifactSource, ImageSource};
 use crate::source::Span;
 use crate::tree::{Entry, Kind, Node};
 use landfall_model::{Health, Millis, Resources, Stop, Volume, VolumeName};
@@ -16,7 +16,8 @@ const ARTIFACT: &str = "./dist";
 /// A service before its env_file is read and its default health check is chosen.
 pub(crate) struct DraftService {
     pub(crate) artifact: Option<ArtifactSource>,
-    pub(crate) image: Option<At<String>>,
+    pub(crate) image: Option<At<ImageSource>>,
+    pub(crate) base: Option<String>,
     pub(crate) port: Option<u16>,
     pub(crate) command: Vec<String>,
     pub(crate) replicas: u16,
@@ -41,6 +42,10 @@ impl Decoder<'_, '_> {
         let image = match fields.get("image") {
             None => Some(None),
             Some(entry) => self.image(entry, &fields).map(Some),
+        };
+        let base = match fields.get("base") {
+            None => Some(None),
+            Some(entry) => self.image_name(&entry.value, &fields.of("base")).map(Some),
         };
         let artifact = match fields.get("artifact") {
             Some(entry) => self.artifact(entry, &fields).map(Some),
@@ -87,6 +92,7 @@ impl Decoder<'_, '_> {
         Some(DraftService {
             artifact: artifact?,
             image: image?,
+            base: base?,
             port: port?,
             command: command?,
             replicas: u16::try_from(replicas?).ok()?,
@@ -122,16 +128,35 @@ impl Decoder<'_, '_> {
         Some(ArtifactSource { path: path?, include: include?, exclude: exclude? })
     }
 
-    fn image(&mut self, entry: &Entry, service: &Fields<'_>) -> Option<At<String>> {
+    fn image(&mut self, entry: &Entry, service: &Fields<'_>) -> Option<At<ImageSource>> {
         let what = service.of("image");
-        let value = self.full_text(&entry.value, &what)?;
+        let span = entry.value.span.clone();
+        if !matches!(entry.value.kind, Kind::Map(_)) {
+            let name = self.image_name(&entry.value, &what)?;
+            return Some(At { value: ImageSource { name, preloaded: false }, span });
+        }
+        let fields = self.fields(&entry.value, &keys::IMAGE, &entry.key_span, what)?;
+        let name = self.required(&fields, "name", "name: registry.example/shop:1.2")?;
+        let name = self.image_name(&name.value, &fields.of("name"))?;
+        let preloaded = match fields.get("pull") {
+            None => false,
+            Some(entry) => {
+                let words = [("missing", false), ("never", true)];
+                self.word(&entry.value, &fields.of("pull"), &words, &[])?
+            }
+        };
+        Some(At { value: ImageSource { name, preloaded }, span })
+    }
+
+    fn image_name(&mut self, node: &Node, what: &str) -> Option<String> {
+        let value = self.full_text(node, what)?;
         if is_image(&value) {
-            return Some(At { value, span: entry.value.span.clone() });
+            return Some(value);
         }
         self.add(
             Diagnostic::error(
                 codes::BAD_IMAGE,
-                entry.value.span.clone(),
+                node.span.clone(),
                 format!("{what} is `{value}`, which names no image"),
             )
             .help("write it like `registry.example/shop:1.2` or `registry.example/shop@sha256:…`"),

@@ -117,6 +117,7 @@ fn container(run: &Run<'_>, drained: i64) -> Container {
     Container {
         name: group.service.to_string(),
         image: Some(service.image.clone().unwrap_or_default()),
+        image_pull_policy: service.preloaded.then(|| "Never".to_owned()),
         // Without one the image's own is run.
         command: (!command.is_empty()).then(|| command.to_vec()),
         env: Some(vec![

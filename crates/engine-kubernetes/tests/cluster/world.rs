@@ -162,6 +162,7 @@ impl Harness for World {
         Service {
             artifact: None,
             image: Some(self.image.clone()),
+            preloaded: false,
             port: None,
             command: ["sh", "-c", script].map(String::from).to_vec(),
             replicas: 1,

@@ -5,7 +5,7 @@ use super::instances::{Instance, Phase};
 use crate::{disk, log};
 use landfall_model::{GroupId, GroupStatus, InstanceState, InstanceStatus, Observed};
 use landfall_protocol::shim;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many lines of a log explain a failure.
 const LAST_LINES: usize = 10;
@@ -31,6 +31,7 @@ impl Stack {
             at: disk::now(),
             accepted: self.desired.fence,
             groups: ids.into_iter().map(|id| (id.clone(), self.group(id))).collect(),
+            reached: BTreeMap::new(),
             traffic: self.heard.traffic.clone(),
             connections: self.heard.stats.connections.clone(),
             measured: self.heard.stats.measured,

@@ -54,10 +54,9 @@ async fn volumes_outlive_releases() {
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), "one\none\n");
     world.want(&[]).await;
     world.until_nothing().await;
-    world.engine.forget(&stack()).await.unwrap();
     assert!(kept.exists());
-    world.engine.remove_volumes(&stack()).await.unwrap();
-    assert!(!kept.exists());
+    world.engine.forget(&stack()).await.unwrap();
+    assert!(!kept.exists(), "what is forgotten is gone with its volumes");
 }
 
 #[tokio::test(flavor = "multi_thread")]

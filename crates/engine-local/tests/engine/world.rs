@@ -272,6 +272,7 @@ pub fn service(command: &[&str]) -> Service {
     Service {
         artifact: Some(Artifact { digest: artifact(), size: Bytes(1), path: "./dist".into() }),
         image: None,
+        preloaded: false,
         port: None,
         command: command.iter().map(|word| (*word).to_owned()).collect(),
         replicas: 1,

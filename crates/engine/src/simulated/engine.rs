@@ -62,6 +62,7 @@ impl Engine for SimulatedEngine {
             name: "simulated",
             strategies: vec![Strategy::BlueGreen, Strategy::Rolling],
             counts_connections: false,
+            counts_requests: false,
             exec: false,
         }
     }
@@ -89,6 +90,10 @@ impl Engine for SimulatedEngine {
 
     fn logs(&self, _: LogQuery) -> BoxStream<'static, Result<LogLine, EngineError>> {
         stream::empty().boxed()
+    }
+
+    async fn forget(&self, _: &StackId) -> Result<(), EngineError> {
+        Ok(())
     }
 
     async fn exec(&self, _: ExecRequest) -> Result<Session, EngineError> {

@@ -247,6 +247,7 @@ impl World {
             traffic: self.traffic.clone(),
             connections: BTreeMap::new(),
             measured: Measured::default(),
+            reached: BTreeMap::new(),
             jobs: self.jobs.iter().map(|(id, job)| (id.clone(), job_state(job))).collect(),
             problems: Vec::new(),
         }

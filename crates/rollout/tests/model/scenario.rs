@@ -131,6 +131,7 @@ impl Scenario {
                 path: "./dist".into(),
             }),
             image: None,
+            preloaded: false,
             port: None,
             command: vec!["./web".into()],
             replicas: self.replicas,

@@ -74,6 +74,7 @@ fn service(makeup: &Makeup) -> Service {
             path: "./dist".into(),
         }),
         image: None,
+        preloaded: false,
         port: None,
         command: vec!["./web".into()],
         replicas: makeup.replicas,

@@ -1,6 +1,8 @@
 //! Names and labels of the Secrets of a store.
 
+use super::numbers;
 use crate::key::Key;
+use crate::layout;
 use crate::seal::digest_of;
 use std::collections::BTreeMap;
 
@@ -37,11 +39,16 @@ fn below(folder: &str) -> String {
 }
 
 /// Labels of an object: one for each folder that it is in, so that a listing of any of them is one
-/// question.
+/// question. A number says which it is in its own folder, so that the question may be narrowed.
 pub(super) fn labels(key: &Key) -> BTreeMap<String, String> {
     let text = key.as_str();
     let folders = text.match_indices('/').map(|(end, _)| (below(&text[..end]), String::new()));
     let mut all: BTreeMap<String, String> = folders.collect();
+    if let Some((folder, name)) = text.rsplit_once('/')
+        && let Some(number) = layout::number_of(name)
+    {
+        all.extend(numbers::labels(&below(folder), number));
+    }
     all.insert(OBJECT.into(), "whole".into());
     all.insert("app.kubernetes.io/managed-by".into(), "landfall".into());
     all
@@ -55,10 +62,16 @@ pub(super) fn labels_of_piece(key: &Key) -> BTreeMap<String, String> {
     .into()
 }
 
-/// What lists the objects below a folder.
-pub(super) fn selector(prefix: &Key) -> String {
+/// What lists the objects below a folder, without numbers that are not between those of two keys.
+pub(super) fn selector(prefix: &Key, after: Option<&Key>, before: Option<&Key>) -> String {
     let whole = format!("{OBJECT}=whole");
-    if prefix.as_str().is_empty() { whole } else { format!("{whole},{}", below(prefix.as_str())) }
+    if prefix.is_root() {
+        return whole;
+    }
+    let number = |key: Option<&Key>| key?.below(prefix).and_then(layout::number_of);
+    let folder = below(prefix.as_str());
+    let without = numbers::without(&folder, number(after), number(before));
+    format!("{whole},{folder}{without}")
 }
 
 /// What lists the pieces of an object.
@@ -71,4 +84,78 @@ pub(super) fn nonce() -> String {
     let mut bytes = [0_u8; 8];
     aws_lc_rs::rand::fill(&mut bytes).expect("the system has randomness");
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What an API server answers, for the kinds of requirements that are used here.
+    fn selects(selector: &str, labels: &BTreeMap<String, String>) -> bool {
+        let mut rest = selector;
+        while !rest.is_empty() {
+            let end = match (rest.find(','), rest.find('(')) {
+                (Some(comma), Some(open)) if open < comma => {
+                    rest.find(')').expect("a list has an end") + 1
+                }
+                (comma, _) => comma.unwrap_or(rest.len()),
+            };
+            let (requirement, after) = rest.split_at(end);
+            rest = after.strip_prefix(',').unwrap_or(after);
+            let holds = if let Some((label, values)) = requirement.split_once(" notin ") {
+                let values = values.trim_start_matches('(').trim_end_matches(')');
+                labels.get(label).is_none_or(|it| values.split(',').all(|value| value != it))
+            } else if let Some((label, value)) = requirement.split_once('=') {
+                labels.get(label).is_some_and(|it| it == value)
+            } else {
+                labels.contains_key(requirement)
+            };
+            if !holds {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn number() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            4 => 0..70_u64,
+            4 => 0..5_000_u64,
+            2 => 0..2_000_000_u64,
+            1 => any::<u64>(),
+            1 => Just(u64::MAX),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// Nothing that is asked for is left out, and below a million nothing else is left in.
+        #[test]
+        fn a_selector_is_a_range(
+            numbers in prop::collection::vec(number(), 1..20),
+            after in prop::option::of(number()),
+            before in prop::option::of(number()),
+        ) {
+            let folder = Key::new("stacks/shop/prod/releases").expect("a key");
+            let key = |number: u64| layout::numbered(&folder, number);
+            let (first, end) = (after.map(key), before.map(key));
+            let selector = selector(&folder, first.as_ref(), end.as_ref());
+            prop_assert!(selector.len() < 4096, "{} bytes", selector.len());
+            let near = after.into_iter().chain(before).flat_map(|it| [it.saturating_sub(1), it, it.saturating_add(1)]);
+            for number in numbers.into_iter().chain(near) {
+                let inside = after.is_none_or(|it| number > it) && before.is_none_or(|it| number < it);
+                let selected = selects(&selector, &labels(&key(number)));
+                prop_assert!(selected || !inside, "{number} is left out of {after:?}..{before:?}");
+                let exact = [Some(number), after, before].into_iter().flatten().all(|it| it < 1 << 20);
+                prop_assert!(inside || !selected || !exact, "{number} is left in {after:?}..{before:?}");
+            }
+            for other in ["stacks/shop/prod/releases/notes", "stacks/shop/prod/releases/00000000000000000007/x"] {
+                prop_assert!(selects(&selector, &labels(&Key::new(other).expect("a key"))));
+            }
+            let elsewhere = Key::new("stacks/shop/prod/outcomes/00000000000000000007").expect("a key");
+            prop_assert!(!selects(&selector, &labels(&elsewhere)));
+        }
+    }
 }

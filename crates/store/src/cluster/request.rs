@@ -1,8 +1,11 @@
 //! A request with a deadline, tried again while the API server is busy or away.
 
 use super::Cluster;
+use super::names::name_of;
 use crate::error::{Result, StoreError};
 use crate::key::Key;
+use crate::layout;
+use kube::api::PostParams;
 use kube::core::Status;
 use landfall_model::chain;
 use std::future::Future;
@@ -71,7 +74,30 @@ impl Cluster {
         let why = status.message.clone();
         match status.code {
             401 | 403 => StoreError::Permission { operation, object, why },
+            404 if is_about_namespace(status) => StoreError::NoNamespace {
+                namespace: self.secrets.namespace().unwrap_or_default().to_owned(),
+            },
             _ => StoreError::Failed { operation, object, why },
         }
     }
+
+    /// Makes sure that there is a namespace at all. Reading does not tell: an API server says of
+    /// one that is missing what it says of an empty one. Writing does, and so does asking what
+    /// writing would do.
+    pub(super) async fn check_namespace(&self) -> Result<()> {
+        let key = layout::format();
+        let params = PostParams { dry_run: true, ..PostParams::default() };
+        let secret = self.secret(name_of(&key), &key, Vec::new());
+        match self.ask("list", &key, || self.secrets.create(&params, &secret)).await? {
+            Answer::Refused(status) if is_about_namespace(&status) => {
+                Err(self.failed("list", &key, &status))
+            }
+            // Who may only read is refused that, and learns no more.
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_about_namespace(status: &Status) -> bool {
+    status.code == 404 && status.details.as_ref().is_some_and(|it| it.kind == "namespaces")
 }

@@ -1,57 +1,37 @@
 //! Taking, renewing and releasing a lease in a store.
 
+use super::clock::Clock;
 use super::{Action, Beat, Memory, Place, Renewal, View, decide, good_until, renewed};
-use crate::backend::Put;
+use crate::backend::{Put, page_of};
 use crate::error::StoreError;
 use crate::key::Key;
 use crate::layout;
 use crate::record::Kind;
 use crate::store::Store;
-use async_trait::async_trait;
 use landfall_model::{Epoch, StackId, Timestamp};
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-/// Time, as a lease needs it.
-#[async_trait]
-pub trait Clock: Send + Sync {
-    /// Time that only goes on, from any origin. It must go on while the machine sleeps, or a
-    /// sleeper that wakes may think that its lease is still good.
-    fn monotonic(&self) -> Duration;
-    /// The wall clock, for people.
-    fn wall(&self) -> Timestamp;
-    /// Waits.
-    async fn sleep(&self, time: Duration);
+/// How to wait for somebody else's lease to end. Waiting for less than the lease's time never takes
+/// over one whose holder died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// For as long as this, whatever the holder does.
+    UpTo(Duration),
+    /// For as long as this, but only for a holder that may have died: at its first beat it is
+    /// known to be at work, and waiting ends.
+    WhileSilent(Duration),
 }
 
-/// The machine's clocks. The monotonic one goes on during a suspend where the system has such a
-/// clock (`CLOCK_BOOTTIME`).
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
+impl Wait {
+    /// Not at all: what is held is told at once.
+    pub const NONE: Self = Self::UpTo(Duration::ZERO);
 
-#[async_trait]
-impl Clock for SystemClock {
-    #[cfg(target_os = "linux")]
-    fn monotonic(&self) -> Duration {
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-        Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn monotonic(&self) -> Duration {
-        static ORIGIN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-        ORIGIN.get_or_init(std::time::Instant::now).elapsed()
-    }
-
-    fn wall(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        Timestamp(since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
-    }
-
-    async fn sleep(&self, time: Duration) {
-        tokio::time::sleep(time).await;
+    const fn longest(self) -> Duration {
+        match self {
+            Self::UpTo(time) | Self::WhileSilent(time) => time,
+        }
     }
 }
 
@@ -65,9 +45,8 @@ pub struct LeaseRequest {
     /// How long a beat is good for; renew at a third of it. All who contend for a stack must use
     /// the same.
     pub ttl: Duration,
-    /// How long to wait for somebody else's lease to end. Less than `ttl` never takes over a
-    /// lease whose holder died.
-    pub wait: Duration,
+    /// What to do while somebody else holds it.
+    pub wait: Wait,
     /// Take over at once what this very `holder` holds: only for one that knows that its
     /// predecessor is dead, because it has a lock that the predecessor had.
     pub reclaim: bool,
@@ -137,14 +116,15 @@ impl Lease {
     /// Takes the lease of a stack, or waits for it as long as the request says.
     ///
     /// # Errors
-    /// [`LeaseError::Locked`] when somebody else still holds it after that time.
+    /// [`LeaseError::Locked`] when somebody else still holds it after that time, or is seen to be at
+    /// work before.
     pub async fn acquire(
         store: &Store,
         request: LeaseRequest,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LeaseError> {
         let token = crate::probe::unique()?;
-        let end = clock.monotonic().saturating_add(request.wait);
+        let end = clock.monotonic().saturating_add(request.wait.longest());
         let mut contender =
             Contender { store: store.clone(), clock, request, token, memory: Memory::default() };
         loop {
@@ -156,7 +136,7 @@ impl Lease {
                         return Ok(lease);
                     }
                 }
-                Action::Watch(until) if now < end => {
+                Action::Watch(until) if now < end && !contender.gives_up() => {
                     // Often enough to see a release soon, seldom enough to cost little.
                     let step = (contender.request.ttl / 4).min(until - now).min(end - now);
                     contender.clock.sleep(step.max(Duration::from_millis(1))).await;
@@ -295,6 +275,10 @@ impl Contender {
         }))
     }
 
+    fn gives_up(&self) -> bool {
+        matches!(self.request.wait, Wait::WhileSilent(_)) && self.memory.saw_life()
+    }
+
     fn locked(&self, beat: Option<Beat>) -> LeaseError {
         let (holder, since) = beat.map_or_else(
             || ("somebody".to_owned(), Timestamp::default()),
@@ -323,12 +307,12 @@ async fn read_beat(store: &Store, key: &Key) -> Result<Option<Beat>, StoreError>
 
 /// The newest place. Few beats are ever there, because holders clear old ones.
 async fn newest(store: &Store, stack: &StackId) -> Result<Option<Place>, StoreError> {
-    const PAGE: usize = 1000;
+    let limit = page_of(store.backend.as_ref());
     let folder = layout::lease(stack);
     let mut last: Option<Key> = None;
     loop {
-        let page = store.backend.list(&folder, last.as_ref(), PAGE).await?;
-        let full = page.len() == PAGE;
+        let page = store.backend.list(&folder, last.as_ref(), limit).await?;
+        let full = page.len() == limit;
         last = page.into_iter().next_back().or(last);
         if !full {
             break;

@@ -1,6 +1,7 @@
 //! What the tests share: small releases, backends, and the promises every backend keeps.
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of this")]
 
+pub mod clock;
 #[cfg(feature = "cloud")]
 pub mod cloud;
 
@@ -10,7 +11,7 @@ use landfall_model::{
     RolloutPolicy, Service, Signal, Source, StackId, Stop, Strategy, Timestamp,
 };
 use landfall_store::seal::{SigningKey, digest_of, seal};
-use landfall_store::{Backend, Key, Put, SealedRelease};
+use landfall_store::{Backend, Key, LARGEST_HINT, Put, SealedRelease};
 use std::collections::BTreeMap;
 
 /// Says that a test was skipped, past the test runner's capture, so that nobody takes it for run.
@@ -70,6 +71,7 @@ fn service(digest: Digest) -> Service {
     Service {
         artifact: Some(Artifact { digest, size: Size(4), path: "./dist".to_owned() }),
         image: None,
+        preloaded: false,
         port: None,
         command: vec!["./shop".to_owned(), "serve".to_owned()],
         replicas: 2,
@@ -123,6 +125,9 @@ async fn puts_and_gets(backend: &dyn Backend, below: &str) {
         backend.put_hint(&hint, Bytes::from_static(text.as_bytes())).await.expect("hint");
         assert_eq!(backend.get(&hint).await.expect("get").as_deref(), Some(text.as_bytes()));
     }
+    let large = backend.put_hint(&hint, vec![b'1'; LARGEST_HINT + 1].into()).await;
+    assert!(matches!(large, Err(landfall_store::StoreError::Usage(_))), "{large:?}");
+    assert_eq!(backend.get(&hint).await.expect("get").as_deref(), Some(&b"22"[..]));
     let empty = key(&format!("{below}/things/empty"));
     assert_eq!(backend.put_if_absent(&empty, Bytes::new()).await.expect("put"), Put::Created);
     assert_eq!(backend.get(&empty).await.expect("get").as_deref(), Some(&b""[..]));
@@ -167,6 +172,13 @@ async fn listings(backend: &dyn Backend, below: &str) {
         let found = backend.list(&folder, Some(&after), 1000).await.expect("list");
         let wanted: Vec<Key> = expected.iter().filter(|key| **key > after).cloned().collect();
         assert_eq!(found, wanted, "after {after}");
+    }
+    for (after, before) in [(0, 3), (2, 9), (4, 4), (7, 1)] {
+        let (after, before) = (&expected[after], &expected[before]);
+        let found = backend.list_between(&folder, Some(after), before, 1000).await.expect("list");
+        let inside = |key: &&Key| *key > after && *key < before;
+        let wanted: Vec<Key> = expected.iter().filter(inside).cloned().collect();
+        assert_eq!(found, wanted, "after {after} and before {before}");
     }
     let narrow = backend.list(&key(&format!("{below}/list/a")), None, 1000).await.expect("list");
     assert_eq!(narrow.len(), 4, "`a` is a folder, not the start of a name: {narrow:?}");

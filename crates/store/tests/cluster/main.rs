@@ -2,93 +2,22 @@
 //! has to. `cargo xtask test` starts one; `LANDFALL_TEST_KUBECONFIG` says where it is.
 #![cfg(feature = "kubernetes")]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod costs;
+mod disturbed;
+mod front;
+mod leases;
+mod world;
 
 use common::{key, sealed, stack};
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
-use kube::api::{ListParams, ObjectMeta, PostParams};
-use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
-use landfall_store::{Backend, Cluster, Counted, Put, Sealed, Store, StoreError};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
+use landfall_store::{Backend, Cluster, Memory, Put, Sealed, Store, StoreError};
 use std::sync::Arc;
-
-/// All that a store needs.
-const VERBS: [&str; 5] = ["get", "list", "create", "patch", "delete"];
-
-/// A namespace, as its administrator and as a program that keeps a store in it.
-struct World {
-    admin: Client,
-    namespace: String,
-    cluster: Cluster,
-}
-
-async fn config() -> Option<Config> {
-    let path = std::env::var("LANDFALL_TEST_KUBECONFIG").ok()?;
-    let read = Kubeconfig::read_from(path).expect("a kubeconfig");
-    let config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await;
-    Some(config.expect("a configuration"))
-}
-
-fn named(name: &str) -> ObjectMeta {
-    ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() }
-}
-
-/// A new namespace where an account may do this with Secrets.
-async fn world(test: &str, verbs: &[&str]) -> Option<World> {
-    let Some(config) = config().await else {
-        common::skipped(test, "LANDFALL_TEST_KUBECONFIG is not set");
-        return None;
-    };
-    let admin = Client::try_from(config.clone()).expect("a client");
-    let namespace = format!("store-{}-{}", test.replace('_', "-"), std::process::id());
-    let made = Namespace { metadata: named(&namespace), ..Namespace::default() };
-    let all: Api<Namespace> = Api::all(admin.clone());
-    all.create(&PostParams::default(), &made).await.expect("a namespace");
-    let client = restricted(&admin, config, &namespace, verbs).await;
-    let cluster = Cluster::new(client, &namespace);
-    Some(World { admin, namespace, cluster })
-}
-
-async fn restricted(admin: &Client, config: Config, namespace: &str, verbs: &[&str]) -> Client {
-    let post = PostParams::default();
-    let accounts: Api<ServiceAccount> = Api::namespaced(admin.clone(), namespace);
-    let account = ServiceAccount { metadata: named("landfall"), ..ServiceAccount::default() };
-    accounts.create(&post, &account).await.expect("an account");
-    let rule = PolicyRule {
-        api_groups: Some(vec![String::new()]),
-        resources: Some(vec!["secrets".into()]),
-        verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
-        ..PolicyRule::default()
-    };
-    let roles: Api<Role> = Api::namespaced(admin.clone(), namespace);
-    let role = Role { metadata: named("store"), rules: Some(vec![rule]) };
-    roles.create(&post, &role).await.expect("a role");
-    let bindings: Api<RoleBinding> = Api::namespaced(admin.clone(), namespace);
-    let binding = RoleBinding {
-        metadata: named("store"),
-        role_ref: RoleRef {
-            api_group: "rbac.authorization.k8s.io".into(),
-            kind: "Role".into(),
-            name: "store".into(),
-        },
-        subjects: Some(vec![Subject {
-            kind: "ServiceAccount".into(),
-            name: "landfall".into(),
-            namespace: Some(namespace.to_owned()),
-            ..Subject::default()
-        }]),
-    };
-    bindings.create(&post, &binding).await.expect("a binding");
-    let wanted = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
-    let given = accounts.create_token_request("landfall", &post, &wanted).await.expect("a token");
-    let token = given.status.expect("a token").token;
-    let auth_info = AuthInfo { token: Some(token.into()), ..AuthInfo::default() };
-    let mut theirs = config;
-    theirs.auth_info = auth_info;
-    Client::try_from(theirs).expect("a client")
-}
+use std::time::Duration;
+use world::{VERBS, World, named, world};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_namespace_keeps_the_promises() {
@@ -160,7 +89,7 @@ async fn a_missing_piece_is_damage() {
     let pieces = ListParams::default().labels("landfall.dev/piece-of");
     let listed = secrets.list_metadata(&pieces).await.expect("a list");
     let name = listed.items[1].metadata.name.clone().expect("a name");
-    secrets.delete(&name, &kube::api::DeleteParams::default()).await.expect("deleted");
+    secrets.delete(&name, &DeleteParams::default()).await.expect("deleted");
     let damaged = world.cluster.get(&key).await.expect_err("damaged").to_string();
     assert!(damaged.contains("large is damaged") && damaged.contains("is gone"), "{damaged}");
 }
@@ -218,7 +147,7 @@ async fn deleting_and_writing_at_once_damages_nothing() {
         let bytes = vec![7; 2 << 20];
         cluster.put_if_absent(&key, bytes.clone().into()).await.expect("a put");
         let put = async {
-            tokio::time::sleep(std::time::Duration::from_millis(round % 8)).await;
+            tokio::time::sleep(Duration::from_millis(round % 8)).await;
             cluster.put_if_absent(&key, bytes.clone().into()).await
         };
         let (first, second, put, read) =
@@ -251,6 +180,34 @@ async fn more_than_a_page_is_listed_in_order() {
     assert!(cluster.list(&key("man"), None, 10).await.expect("a list").is_empty());
 }
 
+/// Labels narrow a listing; what comes of it is what an ordered list gives.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ranges_are_those_of_an_ordered_list() {
+    let Some(world) = world("ranges", &VERBS).await else { return };
+    let (cluster, memory) = (&world.cluster, Memory::new());
+    let numbers = [0, 1, 31, 32, 33, 64, 1023, 1024, 1025, 5000, 32_768, 40_000, 1 << 20, u64::MAX];
+    let numbered = |number: u64| format!("shelf/{number:020}");
+    let others = ["shelf/notes", "shelf/00000000000000000032/00000000000000000001", "shelf-2/x"];
+    let names = numbers.iter().map(|it| numbered(*it)).chain(others.map(String::from));
+    for name in names {
+        memory.put_if_absent(&key(&name), "x".into()).await.expect("a put");
+        cluster.put_if_absent(&key(&name), "x".into()).await.expect("a put");
+    }
+    let edges = [0, 1, 30, 31, 32, 100, 1024, 4999, 32_767, 1 << 20, (1 << 20) + 5, u64::MAX];
+    let edges: Vec<_> = edges.iter().map(|it| key(&numbered(*it))).collect();
+    let afters = || edges.iter().map(Some).chain([None]);
+    let shelf = key("shelf");
+    for after in afters() {
+        let wanted = memory.list(&shelf, after, 100).await.expect("a list");
+        assert_eq!(cluster.list(&shelf, after, 100).await.expect("a list"), wanted, "{after:?}");
+        for before in &edges {
+            let wanted = memory.list_between(&shelf, after, before, 100).await.expect("a list");
+            let found = cluster.list_between(&shelf, after, before, 100).await.expect("a list");
+            assert_eq!(found, wanted, "{after:?} to {before:?}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_secrets_are_neither_seen_nor_touched() {
     let Some(world) = world("foreign", &VERBS).await else { return };
@@ -281,25 +238,37 @@ async fn who_may_not_is_told_what() {
     );
 }
 
-/// What `status` asks of the store is the same number of operations however many releases there
-/// are. It is not the same number of requests: a listing takes one for each 500 keys of a folder.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn looking_takes_as_many_operations_with_many_releases() {
-    let Some(world) = world("flat", &VERBS).await else { return };
-    let counted = Arc::new(Counted::new(world.cluster.clone()));
-    let store = Store::open(Arc::clone(&counted) as Arc<dyn Backend>).await.expect("a store");
-    let shop = stack("shop", "prod");
-    let mut costs = Vec::new();
-    for upto in [10, 200] {
-        let from = store.head(&shop).await.expect("head").map_or(1, |it| it.release.number.0 + 1);
-        for number in from..=upto {
-            store.seal(&sealed(&shop, number, &[])).await.expect("sealed");
+async fn a_missing_namespace_is_no_empty_store() {
+    let Some(world) = world("missing", &VERBS).await else { return };
+    let missing = Arc::new(Cluster::new(world.admin.clone(), "store-nowhere"));
+    let told = |error: StoreError| {
+        let text = error.to_string();
+        assert!(matches!(error, StoreError::NoNamespace { .. }), "{text}");
+        assert!(text.contains("kubectl create namespace store-"), "{text}");
+    };
+    told(missing.put_if_absent(&key("ours"), "x".into()).await.expect_err("no namespace"));
+    told(missing.put_hint(&key("ours"), "1".into()).await.expect_err("no namespace"));
+    told(missing.list(&key("stacks"), None, 10).await.expect_err("no namespace"));
+    told(Store::open(missing).await.expect_err("no namespace"));
+    let empty = world.cluster.list(&key("stacks"), None, 10).await.expect("an empty one");
+    assert!(empty.is_empty(), "{empty:?}");
+
+    // One that goes while a store in it is open.
+    let (shop, admin) = (stack("shop", "prod"), world.admin.clone());
+    let cluster = Arc::new(Cluster::new(admin.clone(), &world.namespace));
+    let store = Store::open(cluster).await.expect("a store");
+    store.seal(&sealed(&shop, 1, &[])).await.expect("sealed");
+    assert!(store.head(&shop).await.expect("head").is_some());
+    let namespaces: Api<Namespace> = Api::all(admin);
+    namespaces.delete(&world.namespace, &DeleteParams::default()).await.expect("deleted");
+    let gone = async {
+        while namespaces.get_opt(&world.namespace).await.expect("a look").is_some() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let fresh = Counted::new(world.cluster.clone());
-        let fresh = Arc::new(fresh);
-        let again = Store::open(Arc::clone(&fresh) as Arc<dyn Backend>).await.expect("a store");
-        again.head(&shop).await.expect("head").expect("a release");
-        costs.push(fresh.take().total());
-    }
-    assert!(costs[1] <= costs[0] && costs[0] <= 6, "operations: {costs:?}");
+    };
+    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("it goes");
+    told(store.head(&shop).await.expect_err("no namespace"));
+    told(store.last_entry(&shop).await.expect_err("no namespace"));
+    told(store.seal(&sealed(&shop, 2, &[])).await.expect_err("no namespace"));
 }

@@ -1,0 +1,174 @@
+//! How what stands in the cluster differs from what should: found by a dry-run of the apply, so that
+//! the API server itself says what would change.
+
+use crate::apply::api;
+use crate::error::{self, Refusal, refusal};
+use crate::objects::{
+    self, FENCE, HASH, Kind, MANAGED_BY, Made, STACK, fence_name, group_name, stack_label,
+};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use kube::{Client, ResourceExt};
+use landfall_engine::EngineError;
+use landfall_model::{Desired, Difference, GroupId, manifest_fields};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// How many objects are looked at at once.
+const AT_ONCE: usize = 8;
+
+/// Every field that an apply would change, and every object that is missing or too many.
+pub(crate) async fn differences(
+    client: &Client,
+    namespace: &str,
+    desired: &Desired,
+) -> Result<Vec<Difference>, EngineError> {
+    let wanted = objects::objects_as(desired, &as_made(client, namespace, desired).await?);
+    let looks: Vec<_> = wanted.iter().map(|object| one(client, namespace, object)).collect();
+    let found: Vec<Vec<Difference>> = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
+    let mut all: Vec<Difference> = found.into_iter().flatten().collect();
+    all.extend(too_many(client, namespace, desired, &wanted).await?);
+    Ok(all)
+}
+
+/// Groups as their pods were made, which no apply changes.
+async fn as_made(
+    client: &Client,
+    namespace: &str,
+    desired: &Desired,
+) -> Result<BTreeMap<GroupId, Made>, EngineError> {
+    let mut all = objects::made(desired);
+    let deployments = api(client, namespace, Kind::Deployment);
+    for (id, wanted) in &mut all {
+        let name = group_name(&desired.stack, id);
+        let live = deployments.get_opt(&name).await;
+        let live =
+            live.map_err(|error| error::failed(format!("look at the Deployment {name}"), &error))?;
+        let said = live.and_then(|live| Made::said(live.annotations()));
+        *wanted = said.unwrap_or_else(|| wanted.clone());
+    }
+    Ok(all)
+}
+
+async fn one(
+    client: &Client,
+    namespace: &str,
+    object: &objects::Object,
+) -> Result<Vec<Difference>, EngineError> {
+    let named = format!("{} {}", object.kind.word(), object.name);
+    let failed = |error: &kube::Error| error::failed(format!("look at the {named}"), error);
+    let api = api(client, namespace, object.kind);
+    let Some(live) = api.get_opt(&object.name).await.map_err(|error| failed(&error))? else {
+        let wanted = Some("is made".to_owned());
+        return Ok(vec![Difference {
+            object: named,
+            path: String::new(),
+            live: None,
+            wanted,
+            owner: None,
+        }]);
+    };
+    // A job is never written twice.
+    if object.kind == Kind::Job {
+        return Ok(Vec::new());
+    }
+    let mut manifest = object.manifest.clone();
+    manifest["metadata"]["namespace"] = Value::from(namespace);
+    let params = PatchParams {
+        dry_run: true,
+        force: true,
+        field_manager: Some(MANAGED_BY.into()),
+        ..PatchParams::default()
+    };
+    let written = match api.patch(&object.name, &params, &Patch::Apply(&manifest)).await {
+        Ok(written) => written,
+        Err(error) if refusal(&error) == Refusal::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(&error)),
+    };
+    let (is, should) = (fields(&live), fields(&written));
+    let mut found = Vec::new();
+    for (path, wanted) in &should {
+        if is.get(path) != Some(wanted) {
+            found.push(Difference {
+                object: named.clone(),
+                owner: owner(&live),
+                path: path.clone(),
+                live: is.get(path).cloned(),
+                wanted: Some(wanted.clone()),
+            });
+        }
+    }
+    for (path, standing) in is.iter().filter(|(path, _)| !should.contains_key(*path)) {
+        found.push(Difference {
+            object: named.clone(),
+            owner: owner(&live),
+            path: path.clone(),
+            live: Some(standing.clone()),
+            wanted: None,
+        });
+    }
+    Ok(found)
+}
+
+/// Who else wrote to an object, newest first.
+fn owner(live: &DynamicObject) -> Option<String> {
+    let mut others: Vec<_> = live
+        .managed_fields()
+        .iter()
+        .filter(|entry| entry.subresource.is_none() && entry.manager.as_deref() != Some(MANAGED_BY))
+        .collect();
+    others.sort_by_key(|entry| std::cmp::Reverse(entry.time.as_ref().map(|time| time.0)));
+    others.first().and_then(|entry| entry.manager.clone())
+}
+
+/// Objects that belong to the stack and that nobody wants.
+async fn too_many(
+    client: &Client,
+    namespace: &str,
+    desired: &Desired,
+    wanted: &[objects::Object],
+) -> Result<Vec<Difference>, EngineError> {
+    let ours = ListParams::default().labels(&format!("{STACK}={}", stack_label(&desired.stack)));
+    let mut found = Vec::new();
+    for kind in Kind::ALL {
+        // Hooks stay, so that none runs twice.
+        if kind == Kind::Job {
+            continue;
+        }
+        let list = api(client, namespace, kind).list(&ours).await.map_err(|error| {
+            error::failed(format!("list the {}s of {}", kind.word(), desired.stack), &error)
+        })?;
+        for item in list.items {
+            let name = item.name_any();
+            let known = wanted.iter().any(|it| it.kind == kind && it.name == name);
+            if !known && name != fence_name(&desired.stack) {
+                found.push(Difference {
+                    object: format!("{} {name}", kind.word()),
+                    path: String::new(),
+                    live: Some("is there".to_owned()),
+                    wanted: None,
+                    owner: owner(&item),
+                });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The fields that say what an object is, without what the cluster keeps about it.
+fn fields(object: &DynamicObject) -> BTreeMap<String, String> {
+    let mut value = serde_json::to_value(object).unwrap_or_default();
+    if let Some(all) = value.as_object_mut() {
+        all.remove("status");
+    }
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|key, _| key == "labels" || key == "annotations" || key == "name");
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            // Which writing it was, and what controllers note.
+            annotations.retain(|key, _| {
+                key != FENCE && key != HASH && key != "deployment.kubernetes.io/revision"
+            });
+        }
+    }
+    manifest_fields(&value)
+}
