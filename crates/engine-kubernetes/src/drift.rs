@@ -3,12 +3,14 @@
 
 use crate::apply::api;
 use crate::error::{self, Refusal, refusal};
-use crate::objects::{self, FENCE, HASH, Kind, MANAGED_BY, STACK, fence_name, stack_label};
+use crate::objects::{
+    self, FENCE, HASH, Kind, MANAGED_BY, Made, STACK, fence_name, group_name, stack_label,
+};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use landfall_engine::EngineError;
-use landfall_model::{Desired, Difference, manifest_fields};
+use landfall_model::{Desired, Difference, GroupId, manifest_fields};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -21,11 +23,30 @@ pub(crate) async fn differences(
     namespace: &str,
     desired: &Desired,
 ) -> Result<Vec<Difference>, EngineError> {
-    let wanted = objects::objects(desired);
+    let wanted = objects::objects_as(desired, &as_made(client, namespace, desired).await?);
     let looks: Vec<_> = wanted.iter().map(|object| one(client, namespace, object)).collect();
     let found: Vec<Vec<Difference>> = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
     let mut all: Vec<Difference> = found.into_iter().flatten().collect();
     all.extend(too_many(client, namespace, desired, &wanted).await?);
+    Ok(all)
+}
+
+/// Groups as their pods were made, which no apply changes.
+async fn as_made(
+    client: &Client,
+    namespace: &str,
+    desired: &Desired,
+) -> Result<BTreeMap<GroupId, Made>, EngineError> {
+    let mut all = objects::made(desired);
+    let deployments = api(client, namespace, Kind::Deployment);
+    for (id, wanted) in &mut all {
+        let name = group_name(&desired.stack, id);
+        let live = deployments.get_opt(&name).await;
+        let live =
+            live.map_err(|error| error::failed(format!("look at the Deployment {name}"), &error))?;
+        let said = live.and_then(|live| Made::said(live.annotations()));
+        *wanted = said.unwrap_or_else(|| wanted.clone());
+    }
     Ok(all)
 }
 

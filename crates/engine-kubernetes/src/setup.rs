@@ -52,8 +52,9 @@ pub fn namespace(name: &str) -> Value {
                 "app.kubernetes.io/managed-by": MANAGED_BY,
                 "pod-security.kubernetes.io/enforce": "restricted",
                 // Pods behind an NLB are ready once their target is; without the AWS Load Balancer
-                // Controller nobody reads it.
+                // Controller, or EKS Auto Mode, nobody reads them.
                 "elbv2.k8s.aws/pod-readiness-gate-inject": "enabled",
+                "eks.amazonaws.com/pod-readiness-gate-inject": "enabled",
             },
         },
     })

@@ -3,5 +3,6 @@
 //! `LANDFALL_TEST_IMAGE` which image with a shell and a small server the node has.
 
 mod engine;
+mod nlb;
 mod rollouts;
 mod world;

@@ -28,7 +28,12 @@ fn now() -> Timestamp {
 }
 
 /// A release of the image's own server, which ends at once when it is asked to.
-fn release(world: &World, number: u64, strategy: Strategy, spoil: Option<&str>) -> Arc<Release> {
+pub fn release(
+    world: &World,
+    number: u64,
+    strategy: Strategy,
+    spoil: Option<&str>,
+) -> Arc<Release> {
     let mut service = world.service(Kind::Good);
     service.command = vec!["/app".into(), "serve".into()];
     service.replicas = 2;
@@ -73,8 +78,8 @@ fn release(world: &World, number: u64, strategy: Strategy, spoil: Option<&str>) 
 }
 
 /// One writer with its store and its engine.
-struct Writer {
-    world: World,
+pub struct Writer {
+    pub world: World,
     store: Arc<Store>,
     engine: Arc<dyn Engine>,
     sequence: u64,
@@ -83,15 +88,18 @@ struct Writer {
 
 impl Writer {
     async fn new(name: &str) -> Option<Self> {
-        let world = World::new(name).await?;
+        Some(Self::over(World::new(name).await?).await)
+    }
+
+    pub async fn over(world: World) -> Self {
         let cluster = Cluster::new(world.client(), world.namespace());
         let store = Arc::new(Store::open(Arc::new(cluster)).await.expect("a safe store"));
         let engine = world.open().await;
-        Some(Self { world, store, engine, sequence: 0, said: Arc::default() })
+        Self { world, store, engine, sequence: 0, said: Arc::default() }
     }
 
     /// Rolls out, and says how it ended and why.
-    async fn roll_out(
+    pub async fn roll_out(
         &mut self,
         verb: Verb,
         from: Option<&Arc<Release>>,

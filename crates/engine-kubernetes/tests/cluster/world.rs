@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use kube::api::{DeleteParams, ObjectMeta, PostParams};
+use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Resource};
 use landfall_engine::conformance::{Harness, Kind, NoMaterials};
@@ -35,22 +35,28 @@ impl World {
             eprintln!("skipped: {name}: no cluster with a real node to test with");
             return None;
         };
-        let client = connect(&kubeconfig).await;
+        let client = connect(std::path::Path::new(&kubeconfig)).await;
+        let labels = [("pod-security.kubernetes.io/enforce", "restricted")];
+        Some(Self::within(client, name, &image, &labels).await)
+    }
+
+    /// A new namespace of this cluster.
+    pub async fn within(client: Client, name: &str, image: &str, labels: &[(&str, &str)]) -> Self {
         let namespace = format!("{name}-{}", std::process::id());
-        let labels = [("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned())];
+        let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let made = Namespace {
             metadata: ObjectMeta {
                 name: Some(namespace.clone()),
-                labels: Some(labels.into()),
+                labels: Some(labels.collect()),
                 ..ObjectMeta::default()
             },
             ..Namespace::default()
         };
         let all: Api<Namespace> = Api::all(client.clone());
         all.create(&PostParams::default(), &made).await.expect("a namespace");
-        let world = Self { client, name: name.to_owned(), namespace, image };
+        let world = Self { client, name: name.to_owned(), namespace, image: image.to_owned() };
         world.account().await;
-        Some(world)
+        world
     }
 
     /// Pods are admitted once the namespace has its account.
@@ -62,6 +68,14 @@ impl World {
             }
         };
         tokio::time::timeout(PATIENCE, waiting).await.expect("an account of the namespace");
+    }
+
+    /// Gives the namespace one more label.
+    pub async fn label(&self, (key, value): (&str, &str)) {
+        let all: Api<Namespace> = Api::all(self.client.clone());
+        let patch = serde_json::json!({ "metadata": { "labels": { key: value } } });
+        let params = PatchParams::default();
+        all.patch(&self.namespace, &params, &Patch::Merge(&patch)).await.expect("labelled");
     }
 
     /// Removes the namespace, and does not wait for it.
@@ -129,7 +143,7 @@ impl World {
     }
 }
 
-async fn connect(kubeconfig: &str) -> Client {
+pub async fn connect(kubeconfig: &std::path::Path) -> Client {
     let read = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
     let config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await;
     Client::try_from(config.expect("a configuration")).expect("a client")
