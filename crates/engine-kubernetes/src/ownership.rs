@@ -24,9 +24,7 @@ fn remove(manifest: &mut Value, field: &str) {
         let next = match step {
             Step::Key(key) => at.get_mut(key.as_str()),
             Step::Member(key, value) => at.as_array_mut().and_then(|items| {
-                items
-                    .iter_mut()
-                    .find(|item| item.get(key.as_str()).is_some_and(|it| it.to_string() == *value))
+                items.iter_mut().find(|item| item.get(key.as_str()).is_some_and(|it| it == value))
             }),
         };
         let Some(next) = next else { return };
@@ -36,8 +34,7 @@ fn remove(manifest: &mut Value, field: &str) {
         Step::Key(key) => drop(at.as_object_mut().and_then(|fields| fields.remove(&key))),
         Step::Member(key, value) => {
             if let Some(items) = at.as_array_mut() {
-                items
-                    .retain(|item| item.get(key.as_str()).is_none_or(|it| it.to_string() != value));
+                items.retain(|item| item.get(key.as_str()).is_none_or(|it| *it != value));
             }
         }
     }
@@ -46,8 +43,8 @@ fn remove(manifest: &mut Value, field: &str) {
 #[derive(Debug, PartialEq)]
 enum Step {
     Key(String),
-    /// The member of a list whose key has this value, as JSON.
-    Member(String, String),
+    /// The member of a list whose key has this value.
+    Member(String, Value),
 }
 
 fn steps(field: &str) -> Vec<Step> {
@@ -59,7 +56,8 @@ fn steps(field: &str) -> Vec<Step> {
             // Lists with several keys name the first one first, which is enough here.
             let first = member.split(',').next().unwrap_or(member);
             if let Some((key, value)) = first.split_once('=') {
-                steps.push(Step::Member(key.to_owned(), value.to_owned()));
+                let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+                steps.push(Step::Member(key.to_owned(), value));
             }
             rest = after;
         } else {

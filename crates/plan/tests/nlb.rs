@@ -298,7 +298,8 @@ fn the_figures_agree() {
 
 #[test]
 fn a_change_says_what_it_replaces() {
-    let cases: &[(fn(&mut Content), &str, Disruption)] = &[
+    type Case = (fn(&mut Content), &'static str, Disruption);
+    let cases: &[Case] = &[
         (|it| nlb(it).scheme = NlbScheme::Internal, "scheme", Disruption::ReplacesBalancer),
         (|it| nlb(it).class = NlbClass::AutoMode, "class", Disruption::ReplacesBalancer),
         (
@@ -374,8 +375,10 @@ fn an_nlb_is_opened_before_its_instances_are_started() {
         if weights[&name("public")] == BTreeMap::from([(name("web@1"), 1)])),
         "{steps:#?}"
     );
-    let mut shape = Shape::default();
-    shape.groups = BTreeMap::from([(name("web@1"), 3), (name("api@1"), 3)]);
+    let mut shape = Shape {
+        groups: BTreeMap::from([(name("web@1"), 3), (name("api@1"), 3)]),
+        ..Shape::default()
+    };
     for step in &steps {
         step.enter(&mut shape, NOW);
         assert_eq!(shape.fault(), None, "{step:?}");
