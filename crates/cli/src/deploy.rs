@@ -1,32 +1,29 @@
 //! From the file to a sealed release on its way: what `plan`, `up`, `rollback` and `forward` share.
 
-use crate::acm;
 use crate::arguments::{RunArguments, Values};
+use crate::certificates;
 use crate::failure::{Failure, Result, unexpected, usage};
+use crate::follow::follow;
 use crate::images::{self, Images};
 use crate::output::Output;
 use crate::project::Project;
-use crate::signals::Interrupts;
 use crate::target::{Target, odd};
 use landfall_agent::{Home, now};
-use landfall_config::{
-    ArtifactSource, CertificateRequest, EngineChoice, Resolved, ResolvedService,
-};
+use landfall_config::{ArtifactSource, EngineChoice, Resolved, ResolvedService};
 use landfall_model::{
-    Artifact, Bytes, Certificate, CertificateName, CertificateSource, Content, Digest, ExitCode,
-    FORMAT, Finding, Millis, Release, ReleaseNumber, Service, ServiceName, Severity, Source,
-    StackId, Substitution, Summary, Verb,
+    Artifact, Bytes, Certificate, CertificateName, Content, Digest, ExitCode, FORMAT, Finding,
+    Release, ReleaseNumber, Service, ServiceName, Severity, Source, StackId, Substitution, Verb,
 };
-use landfall_plan::{Objects, PLAN_FORMAT, Plan, Transition, changes, findings, object_changes};
+use landfall_plan::{
+    Objects, PLAN_FORMAT, Plan, Transition, changes, findings, nlb_findings, object_changes,
+};
 use landfall_protocol::agent::{Apply, Base, Reply, Request};
 use landfall_store::artifact;
 use landfall_store::seal::{SigningKey, seal};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A certificate of the local CA is issued again when it ends sooner than this.
-const RENEW: Millis = Millis(30 * 86_400_000);
 /// How long `git` may take.
 const GIT: Duration = Duration::from_secs(5);
 
@@ -119,7 +116,7 @@ pub async fn prepare(
         }
     }
     let base = base(output, target).await?;
-    let certificates = certificates(target, &resolved, &base, issue, output).await?;
+    let certificates = certificates::choose(target, &resolved, &base, issue, output).await?;
     let (artifacts, mut packed) = pack(project, &resolved, output).await?;
     if on_cluster {
         let digest_of = |service: &ResolvedService| {
@@ -156,6 +153,10 @@ pub fn make_plan(stack: &StackId, verb: Verb, content: Content, base: &Base) -> 
     let number = base.head.map_or(ReleaseNumber(1), |(number, _)| number.next());
     let to = release(stack, number, content.clone(), Source::default());
     let transition = Transition { verb, from: from.as_ref(), to: Some(&to) };
+    let mut found = findings(&content, now());
+    let region = cluster_region();
+    let before = from.as_ref().map(|it| &it.content);
+    found.extend(nlb_findings(&content, before, region.as_deref()));
     Ok(Plan {
         format: PLAN_FORMAT,
         stack: stack.clone(),
@@ -166,7 +167,7 @@ pub fn make_plan(stack: &StackId, verb: Verb, content: Content, base: &Base) -> 
         objects: Vec::new(),
         drift: Vec::new(),
         steps: transition.steps(),
-        findings: findings(&content, now()),
+        findings: found,
         content,
     })
 }
@@ -186,6 +187,11 @@ fn release(stack: &StackId, number: ReleaseNumber, content: Content, source: Sou
     }
 }
 
+/// The region that whoever asks works in, where they say so: that of the cluster, as a rule.
+fn cluster_region() -> Option<String> {
+    ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| std::env::var(name).ok())
+}
+
 /// `user@host`.
 pub fn who() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok();
@@ -195,91 +201,6 @@ pub fn who() -> String {
     });
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     format!("{user}@{host}")
-}
-
-/// Chooses a version of each certificate; issues what is local and missing when it may.
-async fn certificates(
-    target: &Target,
-    resolved: &Resolved,
-    base: &Base,
-    issue: bool,
-    output: &Output,
-) -> Result<BTreeMap<CertificateName, Certificate>> {
-    let used: BTreeSet<&CertificateName> =
-        resolved.listeners.values().filter_map(|it| it.certificate.as_ref()).collect();
-    let mut chosen = BTreeMap::new();
-    let served = serving(base)?;
-    for (name, wanted) in resolved.certificates.iter().filter(|(name, _)| used.contains(name)) {
-        if let Some(arn) = &wanted.arn {
-            let served = served.as_ref().and_then(|it| it.content.certificates.get(name));
-            let next = base.head.map_or(1, |(number, _)| number.0 + 1);
-            let version = acm::version(name, arn, wanted, served, next, output).await?;
-            chosen.insert(name.clone(), version);
-            continue;
-        }
-        if target.is_driven_here() {
-            // The finding says what is missing.
-            continue;
-        }
-        let newest = base.certificates.get(name).filter(|newest| fits(newest, wanted));
-        if let Some(newest) = newest {
-            chosen.insert(name.clone(), newest.clone());
-        } else if !wanted.names.iter().all(|name| is_local(name)) {
-            // The finding says what is missing.
-            if let Some(newest) = base.certificates.get(name) {
-                chosen.insert(name.clone(), newest.clone());
-            }
-        } else if issue {
-            let names = wanted.names.clone();
-            let request =
-                Request::IssueCertificate { stack: target.id.clone(), name: name.clone(), names };
-            let Reply::Certificate { certificate, .. } = target.ask(output, &request).await? else {
-                return Err(odd());
-            };
-            output.note(&format!(
-                "· issued version {} of the certificate {name} by the local CA for {}",
-                certificate.version,
-                certificate.names.join(", ")
-            ));
-            chosen.insert(name.clone(), certificate);
-        } else {
-            chosen.insert(name.clone(), to_be_issued(base.certificates.get(name), wanted));
-        }
-    }
-    Ok(chosen)
-}
-
-fn fits(newest: &Certificate, wanted: &CertificateRequest) -> bool {
-    let covers = wanted.names.iter().all(|name| newest.names.contains(name));
-    match newest.source {
-        CertificateSource::Imported | CertificateSource::Acm => true,
-        CertificateSource::LocalCa => covers && newest.not_after.since(now()) > RENEW,
-    }
-}
-
-/// Whether a name means this machine only.
-fn is_local(name: &str) -> bool {
-    if let Ok(address) = name.parse::<std::net::IpAddr>() {
-        return address.is_loopback();
-    }
-    let name = name.strip_prefix("*.").unwrap_or(name);
-    ["localhost", "test"].iter().any(|local| {
-        name == *local || name.strip_suffix(local).is_some_and(|rest| rest.ends_with('.'))
-    })
-}
-
-/// What `up` would issue, for a plan that changes nothing.
-fn to_be_issued(newest: Option<&Certificate>, wanted: &CertificateRequest) -> Certificate {
-    let version = newest.map_or(landfall_model::CertificateVersion(1), |it| it.version.next());
-    Certificate {
-        version,
-        names: wanted.names.clone(),
-        fingerprint: Digest::from_bytes([0; 32]),
-        not_before: now(),
-        not_after: now().after(RENEW).after(RENEW),
-        source: CertificateSource::LocalCa,
-        acm: None,
-    }
 }
 
 /// Packs each artifact once.
@@ -482,120 +403,4 @@ pub async fn roll_out(
     };
     output.note(&format!("· sealed release {number} ({})", sealed.digest.short()));
     follow(target, &Request::Apply(Box::new(apply)), output).await
-}
-
-/// On a cluster, whoever asks drives, so what a client left when it died goes on before anything
-/// else does.
-///
-/// Says whether there was something, so that the world is another one now.
-pub async fn finish_what_was_left(target: &Target, base: &Base, output: &Output) -> Result<bool> {
-    let Some(run) = base.run.as_ref().filter(|_| target.is_driven_here()) else {
-        return Ok(false);
-    };
-    output.note(&format!(
-        "· the {} by {} did not come to its end; going on with it, unless somebody does",
-        run.verb, run.by
-    ));
-    let request = Request::Resume { stack: target.id.clone(), done: None, hook: None };
-    let summary = watch(target, &request, output).await?;
-    match summary.exit_code {
-        code if code == ExitCode::Unknown.code() => {
-            let message = summary.message.unwrap_or_else(|| "it waits for an answer".into());
-            Err(Failure::new(ExitCode::Unknown, message)
-                .help("`landfall resume --hook NAME=done` or `NAME=again` answers it"))
-        }
-        _ => {
-            output.note(&crate::render::summary(&summary, output));
-            Ok(true)
-        }
-    }
-}
-
-/// What a change starts from, once nothing is in progress that nobody drives.
-pub async fn settled_base(target: &Target, output: &Output) -> Result<Base> {
-    let found = base(output, target).await?;
-    if finish_what_was_left(target, &found, output).await? {
-        return base(output, target).await;
-    }
-    Ok(found)
-}
-
-/// The same request once more, by its key: its run is followed, or its end told again.
-pub async fn repeated(
-    target: &Target,
-    run: &RunArguments,
-    base: &Base,
-    output: &Output,
-) -> Result<Option<ExitCode>> {
-    if run.idempotency_key.is_none() || run.idempotency_key != base.idempotency_key {
-        return Ok(None);
-    }
-    output.note("· this was asked for before, by its idempotency key");
-    let attach = Request::Attach { stack: target.id.clone() };
-    follow(target, &attach, output).await.map(Some)
-}
-
-/// Asks for something that is answered with events and a summary, follows it, and says how it
-/// ended.
-pub async fn follow(target: &Target, request: &Request, output: &Output) -> Result<ExitCode> {
-    Ok(conclude(&watch(target, request, output).await?, output))
-}
-
-/// Asks for something that is answered with events and a summary, and follows it to its end.
-pub async fn watch(target: &Target, request: &Request, output: &Output) -> Result<Summary> {
-    let mut interrupts = Interrupts::listen();
-    let mut connection = target.agent(output).await?;
-    connection.ask(request).await?;
-    if target.is_driven_here() {
-        output.working("making sure that nobody else changes it");
-    }
-    let mut asked = false;
-    loop {
-        tokio::select! {
-            reply = connection.reply() => match reply? {
-                Reply::Event(event) => output.event(&event),
-                Reply::Summary(summary) => return Ok(*summary),
-                _ => return Err(odd()),
-            },
-            () = interrupts.next() => {
-                if asked {
-                    return Err(left(target).await);
-                }
-                asked = true;
-                output.note(if target.is_driven_here() {
-                    "! cancelling; again to leave it where it is"
-                } else {
-                    "! cancelling; again to leave it to the agent"
-                });
-                cancel(target).await;
-            }
-        }
-    }
-}
-
-/// Whoever asked goes away before the end.
-async fn left(target: &Target) -> Failure {
-    if target.is_driven_here() {
-        target.leave().await;
-        return Failure::new(ExitCode::Cancelled, "left: the next command goes on with it")
-            .help("`landfall resume` goes on at once, `landfall status` says what serves");
-    }
-    Failure::new(ExitCode::Cancelled, "left: the agent goes on with it")
-        .help("`landfall resume` follows it, `landfall status` says what serves")
-}
-
-async fn cancel(target: &Target) {
-    let request = Request::Cancel { stack: target.id.clone(), why: format!("by {}", who()) };
-    // It may be over already; its summary then says so.
-    let _ = target.ask_running(&request).await;
-}
-
-/// Says how a run ended.
-pub fn conclude(summary: &Summary, output: &Output) -> ExitCode {
-    output.summary(summary, || crate::render::summary(summary, output));
-    ExitCode::ALL
-        .iter()
-        .copied()
-        .find(|code| code.code() == summary.exit_code)
-        .unwrap_or(ExitCode::Unexpected)
 }

@@ -5,9 +5,11 @@
 
 mod acm;
 mod arguments;
+mod certificates;
 mod commands;
 mod deploy;
 mod failure;
+mod follow;
 mod images;
 mod output;
 mod project;

@@ -2,14 +2,38 @@
 
 use landfall_model::{Content, Finding, ListenerProtocol, Route, Severity, Signal};
 
-/// Codes of this engine's findings, with what each means.
-pub const CODES: &[(&str, &str)] = &[
-    ("LF1001", "A listener ends TLS or understands requests, which a plain Service does not."),
-    ("LF1002", "A listener sends clients elsewhere, which a plain Service does not."),
-    ("LF1003", "A service has no image."),
-    ("LF1004", "A service is asked to end by a signal that Kubernetes does not send."),
-    ("LF1005", "A service keeps volumes, which this engine does not make yet."),
-    ("LF1006", "Names told apart by host on one port, which a plain Service does not do."),
+/// Codes of this engine's findings: each with its title, and what is behind it.
+pub const CODES: &[(&str, &str, &str)] = &[
+    (
+        "LF1001",
+        "a Service does not end TLS",
+        "A Service of Kubernetes forwards bytes. TLS ends at an NLB (`provider: aws-nlb`), or in the service itself behind a `tcp` listener.",
+    ),
+    (
+        "LF1002",
+        "a Service does not redirect",
+        "A Service of Kubernetes forwards bytes and understands no requests. Take the listener away in the stack, and let the service redirect where that is wanted.",
+    ),
+    (
+        "LF1003",
+        "a service has no image",
+        "A cluster runs images. Name one with `image`, or let one be made of the artifact: the stack's `registry` says where it goes.",
+    ),
+    (
+        "LF1004",
+        "a signal that Kubernetes does not send",
+        "Kubernetes asks a container to end by the signal that its image names, TERM by default.",
+    ),
+    (
+        "LF1005",
+        "volumes are not made here yet",
+        "What must last is kept in a database or an object store until this engine makes volumes.",
+    ),
+    (
+        "LF1006",
+        "a Service does not look at host names",
+        "Listeners that are told apart by `hosts` need a load balancer that reads them. Give each a port of its own.",
+    ),
 ];
 
 fn finding(code: &'static str, path: &str, message: &str, help: &str) -> Finding {

@@ -3,6 +3,7 @@
 use crate::arguments::{Global, StackArgument, Values};
 use crate::deploy;
 use crate::failure::Result;
+use crate::follow;
 use crate::output::Output;
 use crate::project::{Project, target_here};
 use landfall_model::ExitCode;
@@ -25,12 +26,12 @@ pub async fn run(
     } else if asks {
         output.confirm(&format!("Stop {target}?"))?;
     }
-    deploy::settled_base(&target, output).await?;
+    follow::settled_base(&target, output).await?;
     let request = Request::Down { stack: target.id.clone(), by: deploy::who() };
-    let summary = deploy::watch(&target, &request, output).await?;
+    let summary = follow::watch(&target, &request, output).await?;
     if purge && summary.exit_code == ExitCode::Done.code() {
         target.ask(output, &Request::Purge { stack: target.id.clone() }).await?;
         output.note(&format!("removed the history, volumes and logs of {target}"));
     }
-    Ok(deploy::conclude(&summary, output))
+    Ok(follow::conclude(&summary, output))
 }

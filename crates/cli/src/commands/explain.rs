@@ -47,6 +47,7 @@ pub fn codes() -> Vec<(&'static str, &'static str, &'static str)> {
     all.extend(landfall_plan::CODES.iter().copied());
     all.extend(landfall_agent::CODES.iter().copied());
     all.extend(landfall_engine_local::CODES.iter().copied());
+    all.extend(landfall_engine_kubernetes::CODES.iter().copied());
     all.sort_unstable();
     all
 }

@@ -4,6 +4,7 @@ use crate::arguments::{Global, RunArguments, StackArgument};
 use crate::commands::look::{Shown, fetch, number};
 use crate::deploy::{self, Wanted, make_plan};
 use crate::failure::{Failure, Result, usage};
+use crate::follow;
 use crate::output::Output;
 use crate::project::{Project, target_here};
 use crate::render;
@@ -25,8 +26,8 @@ pub async fn rollback(
 ) -> Result<ExitCode> {
     let target = target_here(global, output, stack.stack.as_deref()).await?;
     let target = target.taking_ownership(run.take_ownership);
-    let base = deploy::settled_base(&target, output).await?;
-    if let Some(code) = deploy::repeated(&target, run, &base, output).await? {
+    let base = follow::settled_base(&target, output).await?;
+    if let Some(code) = follow::repeated(&target, run, &base, output).await? {
         return Ok(code);
     }
     let wanted = match to {
@@ -44,8 +45,8 @@ pub async fn forward(
 ) -> Result<ExitCode> {
     let target = target_here(global, output, stack.stack.as_deref()).await?;
     let target = target.taking_ownership(run.take_ownership);
-    let base = deploy::settled_base(&target, output).await?;
-    if let Some(code) = deploy::repeated(&target, run, &base, output).await? {
+    let base = follow::settled_base(&target, output).await?;
+    if let Some(code) = follow::repeated(&target, run, &base, output).await? {
         return Ok(code);
     }
     let wanted = undone(&target, &base).await?;

@@ -3,6 +3,7 @@
 use crate::arguments::{Global, StackArgument};
 use crate::deploy;
 use crate::failure::{Result, usage};
+use crate::follow;
 use crate::output::Output;
 use crate::project::target_here;
 use landfall_model::ExitCode;
@@ -30,9 +31,9 @@ pub async fn run(
     if cancel {
         let why = format!("by {}", deploy::who());
         target.ask(output, &Request::Cancel { stack: target.id.clone(), why }).await?;
-        return deploy::follow(&target, &Request::Attach { stack: target.id.clone() }, output)
+        return follow::follow(&target, &Request::Attach { stack: target.id.clone() }, output)
             .await;
     }
     let request = Request::Resume { stack: target.id.clone(), done, hook };
-    deploy::follow(&target, &request, output).await
+    follow::follow(&target, &request, output).await
 }

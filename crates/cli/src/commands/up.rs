@@ -3,6 +3,7 @@
 use crate::arguments::{Global, UpArguments};
 use crate::deploy::{self, Looking, Prepared, Wanted};
 use crate::failure::{Failure, Result, file, usage};
+use crate::follow;
 use crate::output::Output;
 use crate::project::Project;
 use crate::render;
@@ -14,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 /// How many releases are searched for one with the same content.
 const REMEMBERED: usize = 20;
+/// How many of them in a cluster, where each is a request or two.
+const REMEMBERED_FAR: usize = 5;
 
 pub async fn run(global: &Global, up: &UpArguments, output: &Output) -> Result<ExitCode> {
     if let Some(path) = &up.plan {
@@ -24,7 +27,7 @@ pub async fn run(global: &Global, up: &UpArguments, output: &Output) -> Result<E
     let target = target.taking_ownership(up.run.take_ownership);
     if up.run.idempotency_key.is_some()
         && let Some(code) =
-            deploy::repeated(&target, &up.run, &deploy::base(output, &target).await?, output)
+            follow::repeated(&target, &up.run, &deploy::base(output, &target).await?, output)
                 .await?
     {
         return Ok(code);
@@ -34,7 +37,7 @@ pub async fn run(global: &Global, up: &UpArguments, output: &Output) -> Result<E
     if let Some(code) = in_progress(&target, &prepared.plan, &prepared.base, output).await? {
         return Ok(code);
     }
-    let prepared = if deploy::finish_what_was_left(&target, &prepared.base, output).await? {
+    let prepared = if follow::finish_what_was_left(&target, &prepared.base, output).await? {
         deploy::prepare(&project, &target, &up.values, looking, output).await?
     } else {
         prepared
@@ -95,7 +98,7 @@ async fn in_progress(
     }
     output.note(&format!("· joining the {} in progress", run.verb));
     let attach = Request::Attach { stack: target.id.clone() };
-    deploy::follow(target, &attach, output).await.map(Some)
+    follow::follow(target, &attach, output).await.map(Some)
 }
 
 fn unchanged(base: &Base, output: &Output) -> ExitCode {
@@ -112,7 +115,8 @@ async fn refuse_failed(target: &Target, plan: &Plan, output: &Output) -> Result<
     if plan.head.is_none() {
         return Ok(());
     }
-    let request = Request::History { stack: target.id.clone(), before: None, limit: REMEMBERED };
+    let limit = if target.is_driven_here() { REMEMBERED_FAR } else { REMEMBERED };
+    let request = Request::History { stack: target.id.clone(), before: None, limit };
     let entries = match target.ask(output, &request).await {
         Ok(Reply::History { entries }) => entries,
         Ok(_) => return Err(odd()),
@@ -173,7 +177,7 @@ async fn planned(
         _ => Target::host(plan.stack.clone()),
     };
     let base = deploy::base(output, &target).await?;
-    if let Some(code) = deploy::repeated(&target, &up.run, &base, output).await? {
+    if let Some(code) = follow::repeated(&target, &up.run, &base, output).await? {
         return Ok(code);
     }
     moved(&plan, &base)?;
