@@ -124,7 +124,7 @@ fn switch(weights: &BTreeMap<ListenerName, BTreeMap<GroupId, u16>>) -> String {
         })
         .collect();
     if served.is_empty() {
-        format!("leave {} without a service", list(weights.keys()))
+        format!("keep {} open with nothing behind", list(weights.keys()))
     } else {
         format!("switch {}", served.join(", "))
     }

@@ -296,10 +296,12 @@ fn the_figures_agree() {
     assert_eq!(health, NlbHealth { path: None, every: 5, timeout: 5, healthy: 2, unhealthy: 10 });
 }
 
+/// What changes, the key of the listener, and what that does.
+type Change = (fn(&mut Content), &'static str, Disruption);
+
 #[test]
 fn a_change_says_what_it_replaces() {
-    type Case = (fn(&mut Content), &'static str, Disruption);
-    let cases: &[Case] = &[
+    let cases: &[Change] = &[
         (|it| nlb(it).scheme = NlbScheme::Internal, "scheme", Disruption::ReplacesBalancer),
         (|it| nlb(it).class = NlbClass::AutoMode, "class", Disruption::ReplacesBalancer),
         (
@@ -375,10 +377,8 @@ fn an_nlb_is_opened_before_its_instances_are_started() {
         if weights[&name("public")] == BTreeMap::from([(name("web@1"), 1)])),
         "{steps:#?}"
     );
-    let mut shape = Shape {
-        groups: BTreeMap::from([(name("web@1"), 3), (name("api@1"), 3)]),
-        ..Shape::default()
-    };
+    let groups = BTreeMap::from([(name("web@1"), 3), (name("api@1"), 3)]);
+    let mut shape = Shape { groups, ..Shape::default() };
     for step in &steps {
         step.enter(&mut shape, NOW);
         assert_eq!(shape.fault(), None, "{step:?}");
