@@ -3,6 +3,7 @@
 //! Each prints what it did, its figures with the spread, and whether the goal was met; a goal that
 //! was not met is an error. `docs/benchmarks.md` keeps what was measured.
 
+mod deploys;
 mod figures;
 mod kills;
 mod logs;
@@ -26,6 +27,7 @@ cargo xtask bench NAME [options]
   status     100 times `landfall status`, at 1 and at 10,000 releases            --count --releases
   releases   requests to an S3 store at 10 and at 10,000 releases                --releases
   races      1,000 rounds of 8 writers on every store                            --count
+  deploys    a deploy to a cluster against kubectl and Helm: time and requests   --count
   kills      500 kills of anybody at any instant                                 --count
 
   --seed N        where chance begins
@@ -47,6 +49,7 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
         "status" => status::run(&options),
         "releases" => releases::run(&options),
         "races" => races::run(&options),
+        "deploys" => deploys::run(&options),
         "kills" => kills::run(&options),
         other => anyhow::bail!("there is no bench `{other}`\n\n{HELP}"),
     }
