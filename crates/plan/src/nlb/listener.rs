@@ -24,7 +24,7 @@ pub(super) fn check(found: &mut Vec<Finding>, name: &ListenerName, listener: &Li
                 path(name, "listen"),
                 listener.listen
             ),
-            "write the port alone, like `listen: :443`",
+            "write the port alone, like `listen: 443`",
         ));
     }
 }
