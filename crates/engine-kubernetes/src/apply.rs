@@ -91,7 +91,8 @@ impl Place<'_> {
         desired: &Desired,
         made: &mut Vec<(Kind, DynamicObject)>,
     ) -> Result<Standing, EngineError> {
-        fence::raise(&self.maps(), self.stack, self.fence).await?;
+        let raised = fence::raise(&self.maps(), self.stack, self.fence).await?;
+        let marked = !raised.after_settled;
         let mut seen = self.seen().await?;
         // The pods of a group stay as they were made: another drain would replace all of them.
         let mut as_made = objects::made(desired);
@@ -110,7 +111,7 @@ impl Place<'_> {
             standing.withheld.extend(waits);
             let Some(object) = object.as_deref() else { continue };
             let hash = objects::hash_of(object);
-            let new = self.bring_about(object, &hash, old).await?;
+            let new = self.bring_about(object, &hash, old, marked).await?;
             made.extend(new.map(|new| (object.kind, new)));
             standing.there.insert(key, hash);
         }
@@ -119,7 +120,11 @@ impl Place<'_> {
             self.remove(kind, &name, old).await?;
             standing.gone.insert((kind, name));
         }
-        fence::still(&self.maps(), self.stack, self.fence).await?;
+        if standing.withheld.is_empty() {
+            fence::settle(&self.maps(), self.stack, self.fence, raised).await?;
+        } else {
+            fence::still(&self.maps(), self.stack, self.fence).await?;
+        }
         Ok(standing)
     }
 
@@ -150,6 +155,7 @@ impl Place<'_> {
         object: &Object,
         hash: &str,
         mut seen: Option<DynamicObject>,
+        marked: bool,
     ) -> Result<Option<DynamicObject>, EngineError> {
         for _ in 0..TRIES {
             let written = match &seen {
@@ -157,7 +163,7 @@ impl Place<'_> {
                 Some(old) => {
                     self.ours(object.kind, old)?;
                     self.newer(old)?;
-                    if self.is_settled(object.kind, hash, old) {
+                    if self.is_settled(object.kind, hash, old, marked) {
                         return Ok(None);
                     }
                     if replace::is_another_balancer(object, old) {
@@ -194,11 +200,11 @@ impl Place<'_> {
     }
 
     /// Whether nothing has to be written. A job is never written twice; what was written in
-    /// another reign is written once more.
-    fn is_settled(&self, kind: Kind, hash: &str, old: &DynamicObject) -> bool {
+    /// another reign is written once more, unless its writer is known to have come to its end.
+    fn is_settled(&self, kind: Kind, hash: &str, old: &DynamicObject, marked: bool) -> bool {
         let reign = fence_of(old);
-        kind == Kind::Job
-            || (same(old, hash) && reign.is_some_and(|reign| reign.epoch == self.fence.epoch))
+        let own = reign.is_some_and(|reign| reign.epoch == self.fence.epoch);
+        kind == Kind::Job || (same(old, hash) && (own || !marked))
     }
 
     async fn make(&self, object: &Object, hash: &str) -> Result<DynamicObject, kube::Error> {
