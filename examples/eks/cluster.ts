@@ -86,7 +86,12 @@ export function cluster(
         metadataOptions: { httpEndpoint: "enabled", httpTokens: "required", httpPutResponseHopLimit: 1 },
         blockDeviceMappings: [{
             deviceName: "/dev/xvda",
-            ebs: { volumeSize: nodes.diskGiB, volumeType: "gp3", encrypted: "true", deleteOnTermination: "true" },
+            ebs: {
+                volumeSize: nodes.diskGiB,
+                volumeType: "gp3",
+                encrypted: "true",
+                deleteOnTermination: "true",
+            },
         }],
         tagSpecifications: [{ resourceType: "instance", tags: { Name: `${name}-node` } }],
     }, options);
@@ -111,9 +116,13 @@ export function cluster(
     return { cluster: made, kubeconfig: kubeconfig(made, settings.region), ready: [...first, group, dns] };
 }
 
-/** As `aws eks update-kubeconfig` writes it. Landfall answers `get-token` itself; Pulumi and kubectl run `aws`. */
+/**
+ * As `aws eks update-kubeconfig` writes it. Landfall answers `get-token` itself; Pulumi and kubectl
+ * run `aws`.
+ */
 function kubeconfig(cluster: aws.eks.Cluster, region: string): pulumi.Output<string> {
     const { name, arn, endpoint, certificateAuthority } = cluster;
+    const args = ["--region", region, "eks", "get-token", "--cluster-name", name, "--output", "json"];
     return pulumi.jsonStringify({
         apiVersion: "v1",
         kind: "Config",
@@ -127,7 +136,7 @@ function kubeconfig(cluster: aws.eks.Cluster, region: string): pulumi.Output<str
                 exec: {
                     apiVersion: "client.authentication.k8s.io/v1beta1",
                     command: "aws",
-                    args: ["--region", region, "eks", "get-token", "--cluster-name", name, "--output", "json"],
+                    args,
                     interactiveMode: "Never",
                 },
             },

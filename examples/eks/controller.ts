@@ -14,7 +14,13 @@ const NAMESPACE = "kube-system";
  * What it may do for NLBs, and no more: it looks at everything, makes only what it marks as this
  * cluster's, and changes only what is so marked. Application load balancers want upstream's policy.
  */
-export function policy(partition: string, region: string, account: string, cluster: string, vpc: string): string {
+export function policy(
+    partition: string,
+    region: string,
+    account: string,
+    cluster: string,
+    vpc: string,
+): string {
     const ec2 = (what: string) => `arn:${partition}:ec2:${region}:${account}:${what}`;
     const elb = (what: string) => `arn:${partition}:elasticloadbalancing:${region}:${account}:${what}`;
     const marked = { StringEquals: { "aws:ResourceTag/elbv2.k8s.aws/cluster": cluster } };
@@ -48,9 +54,15 @@ export function policy(partition: string, region: string, account: string, clust
         {
             Action: ["ec2:CreateTags"],
             Resource: ec2("security-group/*"),
-            Condition: { StringEquals: { ...marking.StringEquals, "ec2:CreateAction": "CreateSecurityGroup" } },
+            Condition: {
+                StringEquals: { ...marking.StringEquals, "ec2:CreateAction": "CreateSecurityGroup" },
+            },
         },
-        { Action: ["ec2:CreateTags", "ec2:DeleteTags"], Resource: ec2("security-group/*"), Condition: marked },
+        {
+            Action: ["ec2:CreateTags", "ec2:DeleteTags"],
+            Resource: ec2("security-group/*"),
+            Condition: marked,
+        },
         {
             Action: ["ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress"],
             Resource: ec2("security-group/*"),
@@ -69,7 +81,9 @@ export function policy(partition: string, region: string, account: string, clust
             Condition: {
                 StringEquals: {
                     ...marking.StringEquals,
-                    "elasticloadbalancing:CreateAction": ["CreateLoadBalancer", "CreateTargetGroup", "CreateListener"],
+                    "elasticloadbalancing:CreateAction": [
+                        "CreateLoadBalancer", "CreateTargetGroup", "CreateListener",
+                    ],
                 },
             },
         },

@@ -85,7 +85,10 @@ export function network(settings: Settings, options: pulumi.CustomResourceOption
         routeTableId: outside.id,
     }, options));
     const nats = publicSubnets.slice(0, settings.natPerZone ? zones : 1).map((it, zone) => {
-        const address = new aws.ec2.Eip(`${name}-nat-${zone}`, { domain: "vpc", tags: named(`nat-${zone}`) }, options);
+        const address = new aws.ec2.Eip(`${name}-nat-${zone}`, {
+            domain: "vpc",
+            tags: named(`nat-${zone}`),
+        }, options);
         return new aws.ec2.NatGateway(`${name}-${zone}`, {
             subnetId: it.id,
             allocationId: address.id,

@@ -19,7 +19,12 @@ export function registry(settings: Settings, options: pulumi.CustomResourceOptio
             rules: [{
                 rulePriority: 1,
                 description: "what an interrupted push left",
-                selection: { tagStatus: "untagged", countType: "sinceImagePushed", countUnit: "days", countNumber: 14 },
+                selection: {
+                    tagStatus: "untagged",
+                    countType: "sinceImagePushed",
+                    countUnit: "days",
+                    countNumber: 14,
+                },
                 action: { type: "expire" },
             }],
         }),

@@ -69,7 +69,7 @@ function mistakes(it: Settings): string[] {
         [!(min >= 1 && min <= desired && desired <= max), "nodes: 1 ≤ min ≤ desired ≤ max"],
         [!(instanceTypes?.length > 0), "nodes.instanceTypes: name one at least"],
         [open.length > 0, `apiCidrs: ${open.join(", ")} is everybody; name your own networks, or []`],
-        [!KEYS.includes(it.keyAlgorithm), `keyAlgorithm: ${it.keyAlgorithm}; an NLB and ACM do ${KEYS.join(", ")}`],
+        [!KEYS.includes(it.keyAlgorithm), `keyAlgorithm: ${it.keyAlgorithm} is none of ${KEYS.join(", ")}`],
         [!!it.balancer && !it.zoneId, "balancer: needs zoneId, the zone in which its record is written"],
     ];
     return rules.filter(([isWrong]) => isWrong).map(([, words]) => words);

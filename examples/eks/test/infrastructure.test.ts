@@ -45,7 +45,7 @@ function answered(type: string, name: string, inputs: Record<string, any>, regio
         case "aws:acm/certificate:Certificate":
             return {
                 arn: arn("acm", "certificate/00000000-0000-4000-8000-000000000000"),
-                domainValidationOptions: [inputs.domainName, ...inputs.subjectAlternativeNames].map((it: string) => ({
+                domainValidationOptions: [inputs.domainName, ...inputs.subjectAlternativeNames].map((it) => ({
                     domainName: it,
                     resourceRecordName: `_proof.${it}.`,
                     resourceRecordType: "CNAME",
@@ -264,7 +264,8 @@ test("without a zone the records are an output, with one they are written", asyn
 
     const reached = await run({ ...zone, "landing:balancer": "nlb.example" });
     const address = reached.of("aws:route53/record:Record").find((it) => it.inputs.type === "A");
-    assert.deepEqual(address?.inputs.aliases, [{ name: "nlb.example", zoneId: "ZNLB", evaluateTargetHealth: false }]);
+    const alias = { name: "nlb.example", zoneId: "ZNLB", evaluateTargetHealth: false };
+    assert.deepEqual(address?.inputs.aliases, [alias]);
     refused({ "landing:balancer": "nlb.example" }, /zoneId/);
 });
 
