@@ -185,6 +185,12 @@ pub(crate) fn trouble(pod: &Pod, details: &Details) -> Option<Trouble> {
         }
         _ => {}
     }
+    if let Some(why) = never_began(status) {
+        return Some(Trouble {
+            words: format!("its container does not start: {why}"),
+            loops: restarts(pod) >= 2,
+        });
+    }
     if let Some(code) = last_end(status) {
         let log = details.log(pod);
         let lines = match log {
@@ -202,12 +208,19 @@ pub(crate) fn trouble(pod: &Pod, details: &Details) -> Option<Trouble> {
     if !is_running(status) {
         return None;
     }
-    let said = details.probes.get(&pod.name_any()).cloned();
-    words(
-        said.unwrap_or_else(|| {
-            format!("runs, and its health check {} is not good yet", check(pod))
-        }),
-    )
+    words(match details.probes.get(&pod.name_any()) {
+        Some(said) => format!("{}: {said}", check(pod)),
+        None => format!("runs, and its health check {} is not good yet", check(pod)),
+    })
+}
+
+/// What the runtime says of a container whose program could not even be started.
+fn never_began(status: &ContainerStatus) -> Option<&str> {
+    let ends = [&status.state, &status.last_state];
+    let ends = ends.into_iter().filter_map(|state| state.as_ref()?.terminated.as_ref());
+    let mut failed = ends
+        .filter(|end| matches!(end.reason.as_deref(), Some("StartError" | "ContainerCannotRun")));
+    failed.next()?.message.as_deref()
 }
 
 fn out_of_memory(status: &ContainerStatus) -> bool {
@@ -221,5 +234,5 @@ fn check(pod: &Pod) -> String {
     let container = pod.spec.as_ref().and_then(|spec| spec.containers.first());
     let probe: Option<&Probe> = container.and_then(|it| it.readiness_probe.as_ref());
     let get = probe.and_then(|probe| probe.http_get.as_ref()).and_then(|get| get.path.as_deref());
-    get.map_or_else(|| "of its port".to_owned(), |path| format!("GET {path}"))
+    get.map_or_else(|| "connecting to its port".to_owned(), |path| format!("GET {path}"))
 }

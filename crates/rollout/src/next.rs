@@ -404,5 +404,15 @@ fn undoing(
         }
     };
     undo.step += 1;
+    if undo.step == undo.steps.len() && restored(state, context, observed) {
+        // What did not go well on the way came well in the end.
+        undo.troubled = false;
+    }
     Some((enter_undo(context, undo, state.shape.clone(), now), because))
+}
+
+/// Whether the old release is seen to be whole, with all the traffic that it should have.
+fn restored(state: &State, context: &Context, observed: &Observed) -> bool {
+    let old = context.transition().settled(false).groups;
+    matches!(health(&old, observed), Health::Ready) && state.shape.weights == observed.traffic
 }
