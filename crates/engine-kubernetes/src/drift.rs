@@ -1,11 +1,12 @@
 //! How what stands in the cluster differs from what should: found by a dry-run of the apply, so that
-//! the API server itself says what would change.
+//! the API server itself says what would change, and by what only others have written.
 
 use crate::apply::api;
 use crate::error::{self, Refusal, refusal};
 use crate::objects::{
     self, FENCE, HASH, Kind, MANAGED_BY, Made, STACK, fence_name, group_name, stack_label,
 };
+use crate::ownership;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
@@ -98,7 +99,12 @@ async fn one(
             });
         }
     }
-    for (path, standing) in is.iter().filter(|(path, _)| !should.contains_key(*path)) {
+    // What others added stays when it is applied, so the dry-run does not show it.
+    let (added, ours) = (ownership::of_others(&live), manifest_fields(&manifest));
+    let extra = is.iter().filter(|(path, _)| {
+        !should.contains_key(*path) || (added.contains(*path) && !ours.contains_key(*path))
+    });
+    for (path, standing) in extra {
         found.push(Difference {
             object: named.clone(),
             owner: owner(&live),

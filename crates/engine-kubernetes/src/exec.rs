@@ -4,6 +4,7 @@ use crate::error::failed;
 use crate::objects::selector;
 use crate::observe::is_ready;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{AttachParams, AttachedProcess, ListParams};
 use kube::{Api, Client, ResourceExt};
 use landfall_engine::{EngineError, ExecRequest, Session, SessionOutput};
@@ -69,18 +70,28 @@ fn session(mut process: AttachedProcess) -> Session {
             Some(status) => status.await,
             None => None,
         };
-        let code = status.map_or(NO_STATUS, |status| {
-            if status.status.as_deref() == Some("Success") {
-                return 0;
-            }
-            let causes = status.details.and_then(|details| details.causes).unwrap_or_default();
-            let code = causes.into_iter().find(|it| it.reason.as_deref() == Some("ExitCode"));
-            code.and_then(|it| it.message?.parse().ok()).unwrap_or(NO_STATUS)
-        });
+        let (code, why) = status.map_or((NO_STATUS, None), |status| ended(&status));
+        if let Some(why) = why {
+            let _ = said.send(SessionOutput::Stderr(format!("{why}\n").into_bytes())).await;
+        }
         let _ = said.send(SessionOutput::Exit(code)).await;
         drop(process);
     });
     Session { input, output }
+}
+
+/// The exit code, and why the command could not even be started.
+fn ended(status: &Status) -> (i32, Option<String>) {
+    if status.status.as_deref() == Some("Success") {
+        return (0, None);
+    }
+    let causes = status.details.as_ref().and_then(|details| details.causes.as_ref());
+    let mut causes = causes.into_iter().flatten();
+    let code = causes.find(|it| it.reason.as_deref() == Some("ExitCode"));
+    match code.and_then(|it| it.message.as_ref()?.parse().ok()) {
+        Some(code) => (code, None),
+        None => (NO_STATUS, status.message.clone()),
+    }
 }
 
 async fn copy(

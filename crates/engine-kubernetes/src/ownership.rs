@@ -1,7 +1,11 @@
 //! Fields that other managers own.
 
-use crate::objects::Object;
+use crate::objects::{MANAGED_BY, Object};
+use kube::ResourceExt;
+use kube::api::DynamicObject;
+use landfall_model::{manifest_fields, manifest_step};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An object without the fields that an answer of the API server says are somebody else's.
 pub(crate) fn without(object: &Object, refused: &kube::Error) -> Object {
@@ -37,6 +41,60 @@ fn remove(manifest: &mut Value, field: &str) {
                 items.retain(|item| item.get(key.as_str()).is_none_or(|it| *it != value));
             }
         }
+    }
+}
+
+/// What only others have written into the `spec` of an object, by path. An apply leaves it as it
+/// is, and it changes what runs all the same.
+pub(crate) fn of_others(live: &DynamicObject) -> BTreeSet<String> {
+    let object = serde_json::to_value(live).unwrap_or_default();
+    let written = |by_us: bool| {
+        let mut found = BTreeSet::new();
+        let entries = live.managed_fields().iter().filter(|entry| {
+            entry.subresource.is_none() && (entry.manager.as_deref() == Some(MANAGED_BY)) == by_us
+        });
+        for fields in entries.filter_map(|entry| entry.fields_v1.as_ref()) {
+            named(&object, &fields.0, &mut String::new(), &mut found);
+        }
+        found
+    };
+    let mut theirs = written(false);
+    let ours = written(true);
+    theirs.retain(|path| path.starts_with("spec.") && !ours.contains(path));
+    theirs
+}
+
+/// The paths that a set of fields names: `f:NAME` is a member, `k:{…}` an item by its keys, and
+/// what has nothing in it is meant whole.
+fn named(value: &Value, fields: &Value, path: &mut String, found: &mut BTreeSet<String>) {
+    let end = path.len();
+    let Some(members) = fields.as_object().filter(|members| !members.is_empty()) else {
+        for inner in manifest_fields(value).into_keys() {
+            let dot = if inner.is_empty() || inner.starts_with('[') { "" } else { "." };
+            found.insert(format!("{path}{dot}{inner}"));
+        }
+        return;
+    };
+    for (key, inner) in members {
+        let member = if let Some(name) = key.strip_prefix("f:") {
+            manifest_step(path, name);
+            value.get(name)
+        } else if let Some(keys) = key.strip_prefix("k:") {
+            let keys: BTreeMap<String, Value> = serde_json::from_str(keys).unwrap_or_default();
+            let is = |item: &Value| keys.iter().all(|(key, is)| item.get(key) == Some(is));
+            let items = value.as_array();
+            let place = items.and_then(|items| items.iter().position(is));
+            let item = items.zip(place).and_then(|(items, place)| items.get(place));
+            let name = item.and_then(|item| item.get("name")?.as_str());
+            manifest_step(path, name.unwrap_or(&place.unwrap_or_default().to_string()));
+            item
+        } else {
+            None
+        };
+        if let Some(member) = member {
+            named(member, inner, path, found);
+        }
+        path.truncate(end);
     }
 }
 
@@ -96,5 +154,35 @@ mod tests {
             remove(&mut left, odd);
             assert_eq!(left, manifest, "{odd}");
         }
+    }
+
+    #[test]
+    fn what_only_others_wrote_is_found_by_its_path() {
+        let object = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": "web", "labels": { "team": "shop" }, "managedFields": [
+                { "manager": "landfall", "operation": "Apply", "fieldsV1": { "f:spec": {
+                    "f:replicas": {},
+                    "f:containers": { "k:{\"name\":\"web\"}": { ".": {}, "f:name": {}, "f:image": {} } },
+                } } },
+                { "manager": "kubectl-edit", "operation": "Update", "fieldsV1": {
+                    "f:metadata": { "f:labels": { "f:team": {} } },
+                    "f:spec": { "f:replicas": {}, "f:containers": { "k:{\"name\":\"web\"}": {
+                        "f:env": { ".": {}, "k:{\"name\":\"DEBUG\"}": { ".": {}, "f:name": {}, "f:value": {} } },
+                    } } },
+                } },
+                { "manager": "kubelet", "operation": "Update", "subresource": "status",
+                  "fieldsV1": { "f:spec": { "f:paused": {} } } },
+            ] },
+            "spec": { "replicas": 2, "paused": false, "containers": [
+                { "name": "web", "image": "a", "env": [{ "name": "DEBUG", "value": "yes" }] },
+            ] },
+        });
+        let object = serde_json::from_value(object).expect("an object");
+        let found: Vec<String> = of_others(&object).into_iter().collect();
+        assert_eq!(
+            found,
+            ["name", "value"].map(|it| format!("spec.containers.web.env.DEBUG.{it}"))
+        );
     }
 }

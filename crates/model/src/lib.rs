@@ -33,7 +33,7 @@ pub use digest::{Digest, DigestError};
 pub use event::{EVENT_SCHEMA, Event, EventKind, Level, Measured, RunId, Summary};
 pub use exit::{ExitCode, Outcome};
 pub use finding::{Finding, Severity};
-pub use manifest::{Difference, Manifest, manifest_fields};
+pub use manifest::{Difference, Manifest, manifest_fields, manifest_step};
 pub use name::{
     AppName, CertificateName, HookName, ListenerName, NameError, OptionName, ServiceName,
     StackName, VolumeName,

@@ -46,7 +46,7 @@ fn walk(value: &Value, path: &mut String, fields: &mut BTreeMap<String, String>)
         Value::Null => {}
         Value::Object(members) => {
             for (key, member) in members {
-                step(path, key);
+                manifest_step(path, key);
                 walk(member, path, fields);
                 path.truncate(end);
             }
@@ -54,7 +54,7 @@ fn walk(value: &Value, path: &mut String, fields: &mut BTreeMap<String, String>)
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
                 let name = item.get("name").and_then(Value::as_str);
-                step(path, name.unwrap_or(&index.to_string()));
+                manifest_step(path, name.unwrap_or(&index.to_string()));
                 walk(item, path, fields);
                 path.truncate(end);
             }
@@ -64,7 +64,8 @@ fn walk(value: &Value, path: &mut String, fields: &mut BTreeMap<String, String>)
     }
 }
 
-fn step(path: &mut String, key: &str) {
+/// Adds a step to a path as [`manifest_fields`] writes it.
+pub fn manifest_step(path: &mut String, key: &str) {
     if !path.is_empty() {
         path.push('.');
     }
