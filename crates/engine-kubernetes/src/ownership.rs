@@ -30,7 +30,7 @@ fn remove(manifest: &mut Value, field: &str) {
             Step::Member(key, value) => at.as_array_mut().and_then(|items| {
                 items
                     .iter_mut()
-                    .find(|item| item.get(key.as_str()).is_some_and(|it| it.to_string() == *value))
+                    .find(|item| item.get(key.as_str()).is_some_and(|it| is_json(it, value)))
             }),
         };
         let Some(next) = next else { return };
@@ -40,8 +40,7 @@ fn remove(manifest: &mut Value, field: &str) {
         Step::Key(key) => drop(at.as_object_mut().and_then(|fields| fields.remove(&key))),
         Step::Member(key, value) => {
             if let Some(items) = at.as_array_mut() {
-                items
-                    .retain(|item| item.get(key.as_str()).is_none_or(|it| it.to_string() != value));
+                items.retain(|item| item.get(key.as_str()).is_none_or(|it| !is_json(it, &value)));
             }
         }
     }
@@ -99,6 +98,11 @@ fn named(value: &Value, fields: &Value, path: &mut String, found: &mut BTreeSet<
         }
         path.truncate(end);
     }
+}
+
+/// Whether a value is what this JSON says.
+fn is_json(value: &Value, json: &str) -> bool {
+    serde_json::from_str::<Value>(json).is_ok_and(|it| it == *value)
 }
 
 #[derive(Debug, PartialEq)]
