@@ -44,7 +44,7 @@ pub(crate) async fn objects(
 }
 
 /// What is wanted once a release serves and nothing else does.
-fn at_rest(id: &StackId, release: Release) -> Desired {
+pub(crate) fn at_rest(id: &StackId, release: Release) -> Desired {
     let context =
         Context { stack: id.clone(), verb: Verb::Up, from: None, to: Some(Arc::new(release)) };
     let shape = context.transition().settled(true);

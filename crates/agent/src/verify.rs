@@ -1,10 +1,12 @@
 //! Whether what serves is as it should be: instances, listeners, certificates, drift.
 
 use crate::agent::Shared;
+use crate::objects::at_rest;
 use crate::server::known;
 use crate::{clock, stack::Stack};
 use landfall_model::{
-    Content, Fence, GroupId, ListenerName, Observed, Revision, StackId, Timestamp,
+    Content, Difference, ExitCode, Fence, GroupId, ListenerName, Observed, Release, Revision,
+    StackId, Timestamp,
 };
 use landfall_protocol::agent::{Check, Failure, Reply};
 use landfall_rollout::{Record, State};
@@ -31,6 +33,9 @@ pub(crate) async fn verify(shared: &Arc<Shared>, id: &StackId) -> Result<Reply, 
     let content = &serving.release.content;
     let mut checks = instances(&observed);
     checks.push(drift(&stack, &observed));
+    if stack.last().is_some_and(|last| last.state.ended().is_some()) {
+        checks.extend(changed(shared, id, &serving.release).await?);
+    }
     for name in content.listeners.keys() {
         checks.push(listener(content, name, &observed).await);
     }
@@ -71,6 +76,30 @@ fn instances(observed: &Observed) -> Vec<Check> {
             },
         })
         .collect()
+}
+
+/// Each object that is not as it was written.
+async fn changed(shared: &Shared, id: &StackId, serving: &Release) -> Result<Vec<Check>, Failure> {
+    let wanted = at_rest(id, serving.clone());
+    let found = shared.engine.differences(&wanted).await;
+    let found = found.map_err(|error| Failure::new(ExitCode::Unexpected, error.to_string()))?;
+    let mut of_objects: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for Difference { object, path, live, wanted, .. } in found {
+        let words = match (live, wanted) {
+            _ if path.is_empty() => "is missing, or should not be there".to_owned(),
+            (Some(live), Some(wanted)) => format!("{path} is {live} and should be {wanted}"),
+            (None, Some(wanted)) => format!("{path} should be {wanted}"),
+            (Some(live), None) => format!("{path} is {live} and should not be there"),
+            (None, None) => continue,
+        };
+        of_objects.entry(object).or_default().push(words);
+    }
+    let checks = of_objects.into_iter().map(|(name, words)| Check {
+        name,
+        good: false,
+        message: words.join("; "),
+    });
+    Ok(checks.collect())
 }
 
 /// What was told is what is in force.
