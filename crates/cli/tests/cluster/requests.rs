@@ -13,8 +13,7 @@ const OF_NOTHING: usize = 15;
 
 /// Requests of the account in the namespace so far, by what was asked; nothing without the log.
 fn asked(world: &World) -> Option<Vec<String>> {
-    let kubeconfig = std::env::var("LANDFALL_TEST_KUBECONFIG").ok()?;
-    let bed = std::path::Path::new(&kubeconfig).parent()?.parent()?;
+    let bed = crate::world::bed()?;
     // The log is written a moment later.
     std::thread::sleep(std::time::Duration::from_secs(2));
     let text = std::fs::read_to_string(bed.join("log/audit.log")).ok()?;

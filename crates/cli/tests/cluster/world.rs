@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use std::fmt::Debug;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::Duration;
 
@@ -147,10 +148,10 @@ impl World {
     /// Runs a command in a pod's own container, with the bed's `kubectl`.
     #[track_caller]
     pub fn run_in(&self, pod: &str, command: &[&str]) {
-        let kubeconfig = std::env::var("LANDFALL_TEST_KUBECONFIG").expect("a kubeconfig");
-        let bed = std::path::Path::new(&kubeconfig).parent().and_then(std::path::Path::parent);
-        let mut kubectl = Command::new(bed.expect("a bed").join("bin/kubectl"));
-        kubectl.env("KUBECONFIG", &kubeconfig).args(["-n", &self.namespace, "exec", pod, "--"]);
+        let bed = bed().expect("a bed");
+        let mut kubectl = Command::new(bed.join("bin/kubectl"));
+        kubectl.env("KUBECONFIG", bed.join("etc/admin.kubeconfig"));
+        kubectl.args(["-n", &self.namespace, "exec", pod, "--"]);
         let ran = kubectl.args(command).output().expect("kubectl");
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     }
@@ -295,6 +296,13 @@ impl Drop for World {
         let all: Api<Namespace> = Api::all(self.client.clone());
         let _ = self.runtime.block_on(all.delete(&self.namespace, &DeleteParams::background()));
     }
+}
+
+/// The folder of the test bed; nothing when the cluster is another one.
+pub fn bed() -> Option<PathBuf> {
+    let kubeconfig = PathBuf::from(std::env::var_os("LANDFALL_TEST_KUBECONFIG")?);
+    let bed = kubeconfig.parent()?.parent()?;
+    bed.join("landfall-testbed").exists().then(|| bed.to_owned())
 }
 
 /// One request on a connection of its own.
