@@ -148,6 +148,7 @@ impl ClusterPlace {
         self.opened
             .get_or_try_init(|| async {
                 let reached = self.reach().await?;
+                let server = reached.server;
                 let options = ClusterOptions {
                     stack: id.clone(),
                     client: reached.client,
@@ -156,7 +157,17 @@ impl ClusterPlace {
                     holder: who(),
                     take_ownership: self.take_ownership,
                 };
-                InProcess::open(options).await
+                InProcess::open(options).await.map_err(|failure| {
+                    if failure.exit == ExitCode::Unexpected && failure.help.is_none() {
+                        Failure::new(
+                            failure.exit,
+                            format!("the cluster at {server}: {}", failure.message),
+                        )
+                        .help("`kubectl cluster-info` shows whether it answers from here")
+                    } else {
+                        failure
+                    }
+                })
             })
             .await
     }

@@ -45,7 +45,7 @@ pub enum ReachError {
         why: String,
     },
     /// There is no kubeconfig, and this is no pod.
-    #[error("there is no kubeconfig: {why}")]
+    #[error("there is no kubeconfig at `KUBECONFIG` or ~/.kube/config, and this is no pod: {why}")]
     Nowhere {
         /// What was tried.
         why: String,
