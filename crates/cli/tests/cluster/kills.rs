@@ -107,16 +107,10 @@ impl Deadly {
     /// The next command ends with one of the two.
     fn goes_on(&mut self, may_be_nothing: bool) {
         let before = self.serving;
-        let resumed = self.world.host.run(&["resume", "--output", "json"]);
+        let resumed = self.world.host.run(&["resume", "--output", "json"]).expect(0);
         let new = (self.head(), self.version);
+        eprintln!("    {}", resumed.stdout.lines().last().unwrap_or_default());
         let found = self.world.exactly_one_of(&[before, new]);
-        assert!(
-            resumed.code == 0 || (may_be_nothing && found == before),
-            "resume exits with {}: {}{}",
-            resumed.code,
-            resumed.stdout,
-            resumed.stderr
-        );
         assert!(may_be_nothing || found == new, "what was begun comes to its end");
         self.serving = found;
     }

@@ -13,7 +13,7 @@ fn no_request_is_lost() {
     let load = Load::start(world.address().expect("an address"));
     for round in 0..rounds {
         let strategy = if round % 2 == 0 { "blue-green" } else { "rolling" };
-        let rollout = format!("strategy: {strategy}, drain: 1s, deadline: 90s");
+        let rollout = format!("strategy: {strategy}, drain: 2s, deadline: 90s");
         let shop = Shop { rollout: &rollout, ..Shop::version(round + 2) };
         world.up_to(&shop).expect(0);
         world.assert_serves(round + 2);

@@ -98,7 +98,7 @@ fn an_outage(name: &str, way: Way) {
     world.go_through(proxy.address);
     let load = crate::load::Load::start(world.address().expect("an address"));
     let began = Instant::now();
-    let child = world.start(&Shop::version(2));
+    let child = world.start(&Shop { rollout: "drain: 2s, deadline: 90s", ..Shop::version(2) });
     let news = world.dynamic("apps/v1", "Deployment");
     until("the new release", PATIENCE, || world.block(news.get_opt("shop-web-r2")));
     proxy.set(way);
