@@ -33,7 +33,9 @@ impl TestEdge {
         let mut options = EdgeOptions::new(path.clone());
         change(&mut options);
         let task = tokio::spawn(async move { serve(options).await.expect("served") });
-        super::eventually("the edge listens", || async { path.exists() }).await;
+        // The socket has a name a moment before it takes connections.
+        let answers = || async { tokio::net::UnixStream::connect(&path).await.is_ok() };
+        super::eventually("the edge listens", answers).await;
         let control = EdgeClient::connect(&path).await.expect("connected");
         Self { folder, control, task, config: Config::default() }
     }
