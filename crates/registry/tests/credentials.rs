@@ -245,8 +245,13 @@ async fn a_program_that_hangs_is_ended() {
     assert!(error.contains("nothing within 10 s"), "{error}");
     assert!(started.elapsed() < Duration::from_secs(20));
     for pid in std::fs::read_to_string(pids).expect("its processes").split_whitespace() {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // Nobody may have reaped what it started.
-        assert!(stat.is_empty() || stat.contains(") Z "), "it still runs: {stat}");
+        let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // Nobody may have reaped what it started, and what was killed takes a moment to end.
+        let ended = |stat: &str| stat.is_empty() || stat.contains(") Z ");
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !ended(&stat()) && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(ended(&stat()), "it still runs: {}", stat());
     }
 }
