@@ -1,6 +1,7 @@
 //! Clients that ask all the while.
 
-use crate::world::ask;
+use crate::world::{PATIENCE, ask};
+use landfall_testkit::until;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,7 +15,9 @@ pub struct Load {
 }
 
 impl Load {
+    /// Starts once the address answers: a node learns of a new Service a moment after it was made.
     pub fn start(address: SocketAddr) -> Self {
+        until("the address to answer", PATIENCE, || ask(address).ok());
         let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let clients = (0..4).map(|_| {
             let (stop, asked) = (Arc::clone(&stop), Arc::clone(&asked));
@@ -22,7 +25,8 @@ impl Load {
                 let mut lost = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
                     asked.fetch_add(1, Ordering::Relaxed);
-                    lost.extend(ask(address).err().map(|error| error.to_string()));
+                    let began = jiff::Timestamp::now();
+                    lost.extend(ask(address).err().map(|error| format!("{began}: {error}")));
                     std::thread::sleep(Duration::from_millis(10));
                 }
                 lost
