@@ -59,6 +59,47 @@ pub(crate) fn api(client: &Client, namespace: &str, kind: Kind) -> Api<DynamicOb
     Api::namespaced_with(client.clone(), namespace, &resource)
 }
 
+/// Objects as they stand.
+pub(crate) type Listed = BTreeMap<(Kind, String), DynamicObject>;
+
+/// Every object of a stack but its fence. What a listing gives does not say its kind.
+pub(crate) async fn seen(
+    client: &Client,
+    namespace: &str,
+    stack: &StackId,
+) -> Result<Listed, EngineError> {
+    let ours = ListParams::default().labels(&format!("{STACK}={}", stack_label(stack)));
+    let lists = Kind::ALL.map(|kind| {
+        let (api, ours) = (api(client, namespace, kind), ours.clone());
+        async move {
+            let list = api.list(&ours).await;
+            list.map(|list| (kind, list.items)).map_err(|error| {
+                error::failed(format!("list the {}s of {stack}", kind.word()), &error)
+            })
+        }
+    });
+    let mut seen = BTreeMap::new();
+    for (kind, items) in futures::future::try_join_all(lists).await? {
+        for item in items {
+            seen.insert((kind, item.name_any()), item);
+        }
+    }
+    seen.remove(&(Kind::ConfigMap, fence_name(stack)));
+    Ok(seen)
+}
+
+/// Groups as their pods were made. They stay so: another drain would replace all of them.
+pub(crate) fn as_made(desired: &Desired, seen: &Listed) -> BTreeMap<GroupId, Made> {
+    let mut all = objects::made(desired);
+    for (id, wanted) in &mut all {
+        let key = (Kind::Deployment, group_name(&desired.stack, id));
+        if let Some(said) = seen.get(&key).and_then(|old| Made::said(old.annotations())) {
+            *wanted = said;
+        }
+    }
+    all
+}
+
 impl Place<'_> {
     pub(crate) fn api(&self, kind: Kind) -> Api<DynamicObject> {
         api(self.client, self.namespace, kind)
@@ -93,15 +134,8 @@ impl Place<'_> {
     ) -> Result<Standing, EngineError> {
         let raised = fence::raise(&self.maps(), self.stack, self.fence).await?;
         let marked = !raised.after_settled;
-        let mut seen = self.seen().await?;
-        // The pods of a group stay as they were made: another drain would replace all of them.
-        let mut as_made = objects::made(desired);
-        for (id, wanted) in &mut as_made {
-            let key = (Kind::Deployment, group_name(self.stack, id));
-            let said = seen.get(&key).and_then(|old| Made::said(old.annotations()));
-            *wanted = said.unwrap_or_else(|| wanted.clone());
-        }
-        let objects = objects::objects_as(desired, &as_made);
+        let mut seen = seen(self.client, self.namespace, self.stack).await?;
+        let objects = objects::objects_as(desired, &as_made(desired, &seen));
         let mut standing = Standing::default();
         let mut targets = Targets::default();
         for object in &objects {
@@ -126,28 +160,6 @@ impl Place<'_> {
             fence::still(&self.maps(), self.stack, self.fence).await?;
         }
         Ok(standing)
-    }
-
-    /// Every object of the stack.
-    async fn seen(&self) -> Result<BTreeMap<(Kind, String), DynamicObject>, EngineError> {
-        let ours = ListParams::default().labels(&format!("{STACK}={}", stack_label(self.stack)));
-        let lists = Kind::ALL.map(|kind| {
-            let (api, ours) = (self.api(kind), ours.clone());
-            async move {
-                let list = api.list(&ours).await;
-                list.map(|list| (kind, list.items)).map_err(|error| {
-                    error::failed(format!("list the {}s of {}", kind.word(), self.stack), &error)
-                })
-            }
-        });
-        let mut seen = BTreeMap::new();
-        for (kind, items) in futures::future::try_join_all(lists).await? {
-            for item in items {
-                seen.insert((kind, item.name_any()), item);
-            }
-        }
-        seen.remove(&(Kind::ConfigMap, fence_name(self.stack)));
-        Ok(seen)
     }
 
     async fn bring_about(
@@ -417,7 +429,7 @@ pub(crate) async fn forget(
 ) -> Result<(), EngineError> {
     let fence = Fence::default();
     let place = Place { client, namespace, stack, fence, take_ownership: false };
-    if let Some((kind, name)) = place.seen().await?.into_keys().next() {
+    if let Some((kind, name)) = seen(client, namespace, stack).await?.into_keys().next() {
         return Err(EngineError::Failed {
             operation: format!("forget {stack}"),
             why: format!("its {} {name} is still there", kind.word()),

@@ -1,17 +1,15 @@
 //! How what stands in the cluster differs from what should: found by a dry-run of the apply, so that
 //! the API server itself says what would change, and by what only others have written.
 
-use crate::apply::api;
+use crate::apply::{api, as_made, seen};
 use crate::error::{self, Refusal, refusal};
-use crate::objects::{
-    self, FENCE, HASH, Kind, MANAGED_BY, Made, STACK, fence_name, group_name, stack_label,
-};
+use crate::objects::{self, FENCE, HASH, Kind, MANAGED_BY};
 use crate::ownership;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use landfall_engine::EngineError;
-use landfall_model::{Desired, Difference, GroupId, manifest_fields};
+use landfall_model::{Desired, Difference, manifest_fields};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -24,30 +22,26 @@ pub(crate) async fn differences(
     namespace: &str,
     desired: &Desired,
 ) -> Result<Vec<Difference>, EngineError> {
-    let wanted = objects::objects_as(desired, &as_made(client, namespace, desired).await?);
-    let looks: Vec<_> = wanted.iter().map(|object| one(client, namespace, object)).collect();
+    let mut seen = seen(client, namespace, &desired.stack).await?;
+    let wanted = objects::objects_as(desired, &as_made(desired, &seen));
+    let looks: Vec<_> = wanted
+        .iter()
+        .map(|object| {
+            let live = seen.remove(&(object.kind, object.name.clone()));
+            one(client, namespace, object, live)
+        })
+        .collect();
     let found: Vec<Vec<Difference>> = stream::iter(looks).buffered(AT_ONCE).try_collect().await?;
     let mut all: Vec<Difference> = found.into_iter().flatten().collect();
-    all.extend(too_many(client, namespace, desired, &wanted).await?);
-    Ok(all)
-}
-
-/// Groups as their pods were made, which no apply changes.
-async fn as_made(
-    client: &Client,
-    namespace: &str,
-    desired: &Desired,
-) -> Result<BTreeMap<GroupId, Made>, EngineError> {
-    let mut all = objects::made(desired);
-    let deployments = api(client, namespace, Kind::Deployment);
-    for (id, wanted) in &mut all {
-        let name = group_name(&desired.stack, id);
-        let live = deployments.get_opt(&name).await;
-        let live =
-            live.map_err(|error| error::failed(format!("look at the Deployment {name}"), &error))?;
-        let said = live.and_then(|live| Made::said(live.annotations()));
-        *wanted = said.unwrap_or_else(|| wanted.clone());
-    }
+    // What is left belongs to the stack and nobody wants it. Hooks stay, so that none runs twice.
+    let left = seen.iter().filter(|((kind, _), _)| *kind != Kind::Job);
+    all.extend(left.map(|((kind, name), object)| Difference {
+        object: format!("{} {name}", kind.word()),
+        path: String::new(),
+        live: Some("is there".to_owned()),
+        wanted: None,
+        owner: owner(object),
+    }));
     Ok(all)
 }
 
@@ -55,11 +49,17 @@ async fn one(
     client: &Client,
     namespace: &str,
     object: &objects::Object,
+    live: Option<DynamicObject>,
 ) -> Result<Vec<Difference>, EngineError> {
     let named = format!("{} {}", object.kind.word(), object.name);
     let failed = |error: &kube::Error| error::failed(format!("look at the {named}"), error);
     let api = api(client, namespace, object.kind);
-    let Some(live) = api.get_opt(&object.name).await.map_err(|error| failed(&error))? else {
+    let live = match live {
+        Some(live) => Some(live),
+        // One that is not ours may have the name.
+        None => api.get_opt(&object.name).await.map_err(|error| failed(&error))?,
+    };
+    let Some(live) = live else {
         let wanted = Some("is made".to_owned());
         return Ok(vec![Difference {
             object: named,
@@ -127,45 +127,14 @@ fn owner(live: &DynamicObject) -> Option<String> {
     others.first().and_then(|entry| entry.manager.clone())
 }
 
-/// Objects that belong to the stack and that nobody wants.
-async fn too_many(
-    client: &Client,
-    namespace: &str,
-    desired: &Desired,
-    wanted: &[objects::Object],
-) -> Result<Vec<Difference>, EngineError> {
-    let ours = ListParams::default().labels(&format!("{STACK}={}", stack_label(&desired.stack)));
-    let mut found = Vec::new();
-    for kind in Kind::ALL {
-        // Hooks stay, so that none runs twice.
-        if kind == Kind::Job {
-            continue;
-        }
-        let list = api(client, namespace, kind).list(&ours).await.map_err(|error| {
-            error::failed(format!("list the {}s of {}", kind.word(), desired.stack), &error)
-        })?;
-        for item in list.items {
-            let name = item.name_any();
-            let known = wanted.iter().any(|it| it.kind == kind && it.name == name);
-            if !known && name != fence_name(&desired.stack) {
-                found.push(Difference {
-                    object: format!("{} {name}", kind.word()),
-                    path: String::new(),
-                    live: Some("is there".to_owned()),
-                    wanted: None,
-                    owner: owner(&item),
-                });
-            }
-        }
-    }
-    Ok(found)
-}
-
 /// The fields that say what an object is, without what the cluster keeps about it.
 fn fields(object: &DynamicObject) -> BTreeMap<String, String> {
     let mut value = serde_json::to_value(object).unwrap_or_default();
     if let Some(all) = value.as_object_mut() {
-        all.remove("status");
+        // A listing leaves out the first two.
+        for key in ["apiVersion", "kind", "status"] {
+            all.remove(key);
+        }
     }
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.retain(|key, _| key == "labels" || key == "annotations" || key == "name");
