@@ -42,7 +42,7 @@ pub(crate) fn beat() -> Duration {
 }
 
 /// The ConfigMap with the keys that may deploy into a namespace.
-pub const KEYS: &str = "landfall-keys";
+const KEYS: &str = "landfall-keys";
 /// Its entry.
 const TRUSTED: &str = "trusted";
 

@@ -39,7 +39,7 @@ mod verify;
 
 pub use agent::{AgentError, Options, serve};
 pub use clock::now;
-pub use cluster::{ClusterOptions, InProcess, KEYS};
+pub use cluster::{ClusterOptions, InProcess};
 pub use codes::CODES;
 pub use home::Home;
 pub use keys::{owner_key, signing_key};

@@ -1,7 +1,7 @@
 //! Which version of each certificate a release pins.
 
 use crate::acm;
-use crate::deploy::serving;
+use crate::deploy::{next_number, serving};
 use crate::failure::Result;
 use crate::output::Output;
 use crate::target::{Target, odd};
@@ -29,7 +29,7 @@ pub async fn choose(
     for (name, wanted) in resolved.certificates.iter().filter(|(name, _)| used.contains(name)) {
         if let Some(arn) = &wanted.arn {
             let served = served.as_ref().and_then(|it| it.content.certificates.get(name));
-            let next = base.head.map_or(1, |(number, _)| number.0 + 1);
+            let next = next_number(base.head).0;
             let version = acm::version(name, arn, wanted, served, next, output).await?;
             chosen.insert(name.clone(), version);
             continue;

@@ -56,6 +56,11 @@ pub async fn base(output: &Output, target: &Target) -> Result<Base> {
     }
 }
 
+/// The number of the release after the newest one.
+pub fn next_number(head: Option<(ReleaseNumber, Digest)>) -> ReleaseNumber {
+    head.map_or(ReleaseNumber(1), |(number, _)| number.next())
+}
+
 /// The release that serves.
 pub fn serving(base: &Base) -> Result<Option<Release>> {
     base.serving_release
@@ -77,7 +82,7 @@ pub struct Looking {
 
 /// What becomes of the objects of a cluster, and how they differ from what was written last.
 async fn objects(target: &Target, plan: &mut Plan, output: &Output) -> Result<()> {
-    let next = plan.head.map_or(ReleaseNumber(1), |(number, _)| number.next());
+    let next = next_number(plan.head);
     let ask = async |content, live| {
         let request = Request::Objects { stack: target.id.clone(), content, live };
         match target.ask(output, &request).await? {
@@ -150,7 +155,7 @@ async fn check(target: &Target, content: &Content, output: &Output) -> Result<Ve
 /// The plan for a content over what serves.
 pub fn make_plan(stack: &StackId, verb: Verb, content: Content, base: &Base) -> Result<Plan> {
     let from = serving(base)?;
-    let number = base.head.map_or(ReleaseNumber(1), |(number, _)| number.next());
+    let number = next_number(base.head);
     let to = release(stack, number, content.clone(), Source::default());
     let transition = Transition { verb, from: from.as_ref(), to: Some(&to) };
     let mut found = findings(&content, now());
@@ -383,7 +388,7 @@ pub async fn roll_out(
     run: &RunArguments,
     output: &Output,
 ) -> Result<ExitCode> {
-    let number = base.head.map_or(ReleaseNumber(1), |(number, _)| number.next());
+    let number = next_number(base.head);
     let mut release = release(&target.id, number, wanted.content, wanted.source);
     release.restores = wanted.restores;
     release.substitutions = wanted.substitutions;

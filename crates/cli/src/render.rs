@@ -86,7 +86,7 @@ pub fn summary(summary: &Summary, output: &Output) -> String {
 /// A plan.
 pub fn plan(plan: &Plan, output: &Output) -> String {
     let mut text = String::new();
-    let next = plan.head.map_or(ReleaseNumber(1), |(number, _)| number.next());
+    let next = crate::deploy::next_number(plan.head);
     if plan.changes.is_empty() {
         return match plan.serving {
             Some(number) => format!(
